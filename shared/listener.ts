@@ -21,7 +21,11 @@ export interface ListenerEvents {
  * Listens on a Postgres channel over a connection of its own, and connects again for as long as it is
  * open. Encore's `db.exec` cannot: LISTEN needs a session (encore-contract I.l).
  */
-export function listen(connectionString: string, channel: string, events: ListenerEvents): Listener {
+export function listen(
+  connectionString: string,
+  channel: string,
+  events: ListenerEvents,
+): Listener {
   const sql = postgres(connectionString, {
     max: 1,
     idle_timeout: 0,
@@ -37,7 +41,8 @@ export function listen(connectionString: string, channel: string, events: Listen
       await sql.listen(channel, events.onNotify, events.onConnect);
     } catch (error) {
       if (closed) return;
-      if (attempt === 1) log.warn("cannot listen, will try again", { channel, reason: String(error) });
+      if (attempt === 1)
+        log.warn("cannot listen, will try again", { channel, reason: String(error) });
       const waitMs = backoffMs(attempt, RECONNECT, Math.random());
       retry = setTimeout(() => void connect(attempt + 1), waitMs);
     }

@@ -52,7 +52,9 @@ export function outbound(
       return await policy.execute(({ signal }) => call(signal));
     } catch (error) {
       if (error instanceof BrokenCircuitError) {
-        throw APIError.unavailable(`Cannot reach ${peer}: its last ${FAILURES_TO_OPEN} calls failed`);
+        throw APIError.unavailable(
+          `Cannot reach ${peer}: its last ${FAILURES_TO_OPEN} calls failed`,
+        );
       }
       if (error instanceof TaskCancelledError) {
         throw APIError.deadlineExceeded(`No answer from ${peer} within ${timeoutMs} ms`);

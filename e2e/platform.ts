@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const ZONE = "repl.test";
+
+const START_DEADLINE_MS = 60_000;
+const STOP_DEADLINE_MS = 25_000;
+
+/** Resolves when `condition` gives something; fails at the deadline with what was waited for. */
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | false | null | undefined> | T | false | null | undefined,
+  deadlineMs = 30_000,
+): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  let last: unknown;
+  while (performance.now() < end) {
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`Not within ${deadlineMs} ms: ${what}${last ? ` (${String(last)})` : ""}`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
+  const bound = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (bound === null || typeof bound === "string") throw new Error("no port was bound");
+  return bound.port;
+}
+
+export interface PlatformOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clusters?: readonly string[];
+}
+
+export interface Repl {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly clusterId: string;
+  readonly generation: number;
+  readonly host: string;
+}
+
+export interface Migration {
+  readonly id: string;
+  readonly phase: string;
+  readonly outcome: "open" | "completed" | "rolled_back";
+  readonly reason: string | null;
+  readonly steps: readonly { readonly phase: string; readonly ms: number }[];
+  readonly holdMs: number | null;
+  readonly committedAt: string | null;
+}
+
+/** The addresses of the tests' clusters: loopback, away from those of a platform that runs beside. */
+const INGRESS: Readonly<Record<string, string>> = {
+  east: "127.0.101.1",
+  west: "127.0.102.1",
+  north: "127.0.103.1",
+};
+
+/** A whole platform in a process and a folder of its own, on free ports. */
+export class Platform {
+  readonly directory = mkdtempSync(join(tmpdir(), "stele-e2e-"));
+  output = "";
+  private child: ChildProcess | undefined;
+
+  private constructor(
+    readonly apiPort: number,
+    readonly dnsPort: number,
+    readonly httpPort: number,
+    private readonly options: PlatformOptions,
+  ) {}
+
+  static async start(options: PlatformOptions = {}): Promise<Platform> {
+    const ports = [await freePort(), await freePort(), await freePort()] as const;
+    const platform = new Platform(...ports, options);
+    await platform.boot();
+    for (const id of options.clusters ?? ["east", "west"]) await platform.addCluster(id);
+    return platform;
+  }
+
+  get pid(): number {
+    if (this.child?.pid === undefined) throw new Error("The platform does not run");
+    return this.child.pid;
+  }
+
+  get env(): Record<string, string> {
+    return {
+      STELE_DIR: this.directory,
+      STELE_ZONE: ZONE,
+      STELE_API_LISTEN: `127.0.0.1:${this.apiPort}`,
+      STELE_DNS_LISTEN: `127.0.0.1:${this.dnsPort}`,
+      STELE_MOVE_DRAIN_MS: "1s",
+      ...this.options.env,
+    };
+  }
+
+  /** Starts the process, on the folder as it is, and waits until the API answers. */
+  async boot(): Promise<void> {
+    const child = spawn(process.execPath, ["laptop/start.mjs", "--bare"], {
+      env: { ...process.env, NODE_ENV: "", VITEST: "", ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.child = child;
+    child.stdout?.on("data", (chunk) => (this.output += String(chunk)));
+    child.stderr?.on("data", (chunk) => (this.output += String(chunk)));
+    await until(
+      "the API is ready",
+      async () => {
+        if (child.exitCode !== null) throw new Error(`exited ${child.exitCode}: ${this.output}`);
+        return (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok;
+      },
+      START_DEADLINE_MS,
+    );
+  }
+
+  /** SIGTERM, as a service manager would; resolves with the exit code. */
+  async terminate(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    const { child } = this;
+    if (!child) return null;
+    child.kill(signal);
+    await until(
+      "the platform ends",
+      () => child.exitCode !== null || child.signalCode !== null,
+      STOP_DEADLINE_MS,
+    );
+    this.child = undefined;
+    return child.exitCode;
+  }
+
+  async stop(): Promise<void> {
+    await this.terminate();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async addCluster(id: string): Promise<void> {
+    const ingress = INGRESS[id];
+    if (!ingress) throw new Error(`No address for cluster "${id}"`);
+    const listen = [`${ingress}:${this.httpPort}`];
+    await this.api("POST", "/v1/clusters", {
+      id,
+      ingress: [ingress],
+      httpPort: this.httpPort,
+      listen,
+    });
+    await until(`the proxy of ${id} listens`, async () => {
+      const response = await fetch(`http://${ingress}:${this.httpPort}/`);
+      return response.status === 404;
+    });
+  }
+
+  ingressOf(clusterId: string): string {
+    return INGRESS[clusterId] ?? "";
+  }
+
+  get token(): string {
+    return readFileSync(join(this.directory, "token"), "utf8").trim();
+  }
+
+  async api<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(`http://127.0.0.1:${this.apiPort}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${this.token}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === "" ? {} : JSON.parse(text)) as T;
+  }
+
+  /** Creates a repl and deploys an example (or any directory) as it. */
+  async deploy(directory: string, name: string, cluster: string, policy = "auto"): Promise<Repl> {
+    const repl = await this.api<Repl>("POST", "/v1/repls", {
+      name,
+      owner: "demo",
+      cluster,
+      policy,
+    });
+    await this.api("PUT", `/v1/repls/${repl.id}/release`, {
+      directory: join(process.cwd(), directory),
+    });
+    return repl;
+  }
+
+  async move(replId: string, to: string, mode?: string): Promise<Migration> {
+    const body = { replId, to, ...(mode ? { mode } : {}) };
+    const { id } = await this.api<Migration>("POST", "/v1/migrations", body);
+    return this.finished(id);
+  }
+
+  async finished(migrationId: string): Promise<Migration> {
+    return until(
+      `migration ${migrationId} ends`,
+      async () => {
+        const migration = await this.api<Migration>("GET", `/v1/migrations/${migrationId}`);
+        return migration.outcome !== "open" && migration;
+      },
+      60_000,
+    );
+  }
+}
