@@ -60,8 +60,8 @@ export function jsonText(value: unknown, depth = 0): string {
 
 function objectText(value: object, depth: number): string {
   if (value instanceof Date) return JSON.stringify(value.toISOString());
-  if (isDecimal(value)) return JSON.stringify(value.toString());
   if (Array.isArray(value)) return `[${value.map((item) => jsonText(item, depth + 1)).join(",")}]`;
+  if (isDecimal(value)) return JSON.stringify(value.toString());
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     .map(([key, member]) => `${JSON.stringify(key)}:${jsonText(member, depth + 1)}`);

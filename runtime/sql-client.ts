@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT_S = 10;
 /** How long to wait before reconnecting: short, since a local Postgres restarts within a second. */
 const backoffS = (attempt: number): number => Math.min(0.02 * 2 ** attempt, 0.5);
 
-type Options = NonNullable<Parameters<typeof postgres>[0]>;
+type Options = postgres.Options<Record<string, postgres.PostgresType>>;
 
 /** How postgres.js reaches `config`'s server. */
 export function clientOptions(config: DatabaseConfig, max: number): Options {
@@ -36,7 +36,7 @@ export function clientOptions(config: DatabaseConfig, max: number): Options {
   };
 }
 
-function tlsOptions({ tls, host }: DatabaseConfig): Options["ssl"] {
+function tlsOptions({ tls, host }: DatabaseConfig): NonNullable<Options["ssl"]> {
   if (tls === null) return false;
   return {
     ...(tls.ca === null ? {} : { ca: tls.ca }),
