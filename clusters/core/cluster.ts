@@ -1,0 +1,62 @@
+import type { ClusterRecord, ClusterState } from "./log";
+import {
+  checkAddress,
+  checkApiUrl,
+  checkClusterId,
+  checkListen,
+  checkPort,
+  type Fault,
+} from "./names";
+
+/** What an operator may change of a cluster; what is absent stays. */
+export interface ClusterChange {
+  readonly state?: ClusterState;
+  readonly ingress?: string[];
+  readonly listen?: string[];
+}
+
+export function applyChange(cluster: ClusterRecord, change: ClusterChange): ClusterRecord {
+  return { ...cluster, ...change };
+}
+
+/** The first fault of a cluster's id and addresses. */
+export function checkCluster(cluster: ClusterRecord): Fault {
+  if (cluster.ingress.length === 0) {
+    return `Cannot use cluster "${cluster.id}" without an ingress address: visitors need one`;
+  }
+  return (
+    checkClusterId(cluster.id) ??
+    first(cluster.ingress, checkAddress) ??
+    checkPort(cluster.httpPort) ??
+    first(cluster.listen, checkListen) ??
+    (cluster.apiUrl === null ? undefined : checkApiUrl(cluster.apiUrl)) ??
+    repeated(cluster.listen)
+  );
+}
+
+/** Whether two registrations say the same, so that repeating one is no error. The state is no part of it. */
+export function isSameRegistration(a: ClusterRecord, b: ClusterRecord): boolean {
+  return (
+    a.httpPort === b.httpPort &&
+    a.apiUrl === b.apiUrl &&
+    isSameList(a.ingress, b.ingress) &&
+    isSameList(a.listen, b.listen)
+  );
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}
+
+function first(items: readonly string[], check: (item: string) => Fault): Fault {
+  for (const item of items) {
+    const fault = check(item);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+function repeated(listen: readonly string[]): Fault {
+  const twice = listen.find((item, index) => listen.indexOf(item) !== index);
+  return twice === undefined ? undefined : `Cannot listen on "${twice}" twice`;
+}

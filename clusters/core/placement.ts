@@ -1,0 +1,64 @@
+import type { ClusterState } from "./log";
+
+/** How a repl may be moved: `auto` looks at what it does. */
+export type Policy = "auto" | "overlap" | "handoff";
+
+/** Where a repl lives. Generations are fencing tokens: integers from 1, never used twice. */
+export interface Placement {
+  readonly clusterId: string;
+  readonly generation: number;
+  /** The generation that the next migration gets, whatever becomes of it. */
+  readonly nextGeneration: number;
+}
+
+/** The first placement of a new repl. */
+export function firstPlacement(clusterId: string): Placement {
+  return { clusterId, generation: 1, nextGeneration: 2 };
+}
+
+export interface OpenRequest {
+  readonly toCluster: string;
+  /** Undefined when there is no such cluster. */
+  readonly toState: ClusterState | undefined;
+  /** The migration of this repl that is not decided yet, if any. */
+  readonly openMigrationId: string | undefined;
+}
+
+export type Opened =
+  | { readonly placement: Placement; readonly generation: number; readonly fromGeneration: number }
+  | { readonly reason: string };
+
+/** Burns a generation for a migration to `toCluster`, or says why none may open. */
+export function open(placement: Placement, request: OpenRequest): Opened {
+  const { toCluster, toState, openMigrationId } = request;
+  if (openMigrationId !== undefined) return { reason: `migration ${openMigrationId} is open` };
+  if (toState === undefined) return { reason: `there is no cluster "${toCluster}"` };
+  if (toCluster === placement.clusterId) return { reason: "it lives there already" };
+  if (toState !== "active") return { reason: `cluster "${toCluster}" is ${toState}` };
+  const generation = placement.nextGeneration;
+  return {
+    placement: { ...placement, nextGeneration: generation + 1 },
+    generation,
+    fromGeneration: placement.generation,
+  };
+}
+
+/** What a committed migration makes of the placement that it was opened on. */
+export interface Move {
+  readonly fromCluster: string;
+  readonly fromGeneration: number;
+  readonly toCluster: string;
+  readonly generation: number;
+}
+
+/** The placement after the move; undefined when it is not the one that the migration was opened on. */
+export function commit(placement: Placement, move: Move): Placement | undefined {
+  const isTheOpened =
+    placement.clusterId === move.fromCluster &&
+    placement.generation === move.fromGeneration &&
+    move.generation > placement.generation &&
+    placement.nextGeneration > move.generation;
+  return isTheOpened
+    ? { ...placement, clusterId: move.toCluster, generation: move.generation }
+    : undefined;
+}

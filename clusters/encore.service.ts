@@ -1,0 +1,21 @@
+import { Service } from "encore.dev/service";
+import { clusters } from "~encore/clients";
+
+import { host, registerReadiness } from "../shared/hosting";
+import type { Listener } from "../shared/listener";
+import * as store from "./store";
+import { listenToLog } from "./tail";
+
+export default new Service("clusters");
+
+let listener: Listener | undefined;
+
+host({
+  service: "clusters",
+  start: async () => {
+    listener = listenToLog();
+    registerReadiness("clusters", store.whyUnready);
+  },
+  drain: async () => listener?.close(),
+  lifeline: () => clusters.lifeline(),
+});
