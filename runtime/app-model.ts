@@ -60,7 +60,7 @@ export interface StaticAssets {
   readonly dir: string;
   readonly notFound: string | null;
   readonly notFoundStatus: number | null;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface DatabaseModel {
@@ -78,6 +78,8 @@ export interface TopicModel {
   readonly deliveryGuarantee: "at-least-once" | "exactly-once";
   readonly orderingAttribute: string | null;
   readonly message: ObjectSchema | null;
+  /** The services that publish to it. */
+  readonly publishers: readonly string[];
 }
 
 /** Durations are milliseconds. */
@@ -98,6 +100,8 @@ export interface GatewayModel {
   readonly name: string;
   readonly service: string;
   readonly at: SourcePosition;
+  /** The exported variable that holds it. */
+  readonly variable: string;
 }
 
 export interface AuthHandlerModel {
@@ -127,6 +131,11 @@ export interface SecretModel {
 export interface MetricModel {
   readonly name: string;
   readonly kind: "counter" | "gauge";
+  readonly at: SourcePosition;
+  /** The variable that holds it, or null. */
+  readonly variable: string | null;
+  readonly labels: readonly string[];
+  /** The services that use it. */
   readonly services: readonly string[];
 }
 
@@ -143,6 +152,8 @@ export type Schema =
 
 export interface ObjectSchema {
   readonly kind: "object";
+  /** The declared name of a request, response or message. */
+  readonly typeName?: string;
   readonly fields: readonly FieldSchema[];
 }
 

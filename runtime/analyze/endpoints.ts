@@ -1,0 +1,219 @@
+import { existsSync, statSync } from "node:fs";
+import { join, posix } from "node:path";
+import ts from "typescript";
+import type { EndpointKind, EndpointModel, ObjectSchema, StaticAssets } from "../app-model";
+import { parsePathPattern, type PathSegment } from "../path-pattern";
+import { ReadError, type Context } from "./context";
+import {
+  booleanLiteral,
+  LiteralError,
+  numberLiteral,
+  objectLiteral,
+  stringArrayLiteral,
+  stringLiteral,
+  type LiteralObject,
+} from "./literals";
+import { positionOf } from "./modules";
+import type { Reference } from "./references";
+import { SchemaError } from "./schemas";
+import { checkPathParams, checkQueryFields } from "./endpoint-checks";
+import { handlerSignature, type Signature } from "./signatures";
+
+const METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
+
+/** Encore's own, for endpoints that do not say. */
+const DEFAULT_BODY_LIMIT = 2 * 1024 * 1024;
+
+const KINDS: Readonly<Record<string, EndpointKind>> = {
+  raw: "raw",
+  static: "static",
+  streamIn: "streamIn",
+  streamOut: "streamOut",
+  streamInOut: "streamInOut",
+};
+
+/** Reads one `api(…)`, `api.raw(…)`, `api.static(…)` or `api.stream…(…)`. */
+export function readEndpoint(context: Context, reference: Reference): EndpointModel {
+  const { node, module, binding } = reference;
+  if (binding.kind !== "variable" || binding.insideFunction || binding.name === null) {
+    throw new ReadError(node, "API endpoint must be bound to an exported variable");
+  }
+  const options = node.arguments?.[0];
+  if (options === undefined) {
+    throw new ReadError(node, "API endpoint must have a config object as its first argument");
+  }
+  if (!binding.exported) {
+    const message = `endpoint ${binding.name} is not exported: Encore accepts it and answers 500`;
+    throw new ReadError(node, message);
+  }
+  const config = objectLiteral(options);
+  const kind = KINDS[reference.member ?? ""] ?? "typed";
+  const at = positionOf(module, node);
+  const service = context.services.owner(at, "endpoint", context.faults);
+  const path = stringField(config, "path") ?? `/${service.name}.${binding.name}`;
+  const segments = parsePathPattern(path);
+  if (typeof segments === "string") throw new ReadError(config.get("path") ?? node, segments);
+  const methods = readMethods(config, kind);
+  const shapes = readShapes(context, reference, kind, methods, segments);
+  return {
+    service: service.name,
+    name: binding.name,
+    kind,
+    at,
+    expose: booleanField(config, "expose"),
+    auth: booleanField(config, "auth"),
+    sensitive: booleanField(config, "sensitive"),
+    tags: config.has("tags") ? stringArrayLiteral(config.get("tags") as ts.Expression) : [],
+    methods,
+    path,
+    bodyLimit: readBodyLimit(config),
+    ...shapes,
+    assets: kind === "static" ? readAssets(context, reference, config, options, segments) : null,
+  };
+}
+
+function stringField(config: LiteralObject, name: string): string | null {
+  const node = config.get(name);
+  return node === undefined ? null : stringLiteral(node);
+}
+
+function booleanField(config: LiteralObject, name: string): boolean {
+  const node = config.get(name);
+  return node === undefined ? false : booleanLiteral(node);
+}
+
+function readBodyLimit(config: LiteralObject): number | null {
+  const node = config.get("bodyLimit");
+  if (node === undefined) return DEFAULT_BODY_LIMIT;
+  return node.kind === ts.SyntaxKind.NullKeyword ? null : numberLiteral(node);
+}
+
+function readMethods(config: LiteralObject, kind: EndpointKind): string[] {
+  if (kind === "static") return ["GET", "HEAD"];
+  if (kind.startsWith("stream")) return ["GET"];
+  const node = config.get("method");
+  if (node === undefined) return ["POST"];
+  if (ts.isStringLiteral(node)) return [checkMethod(node.text, node)];
+  if (!ts.isArrayLiteralExpression(node)) {
+    throw new LiteralError(node, "invalid methods: must be string or array of strings");
+  }
+  const methods = new Set(stringArrayLiteral(node).map((method) => checkMethod(method, node)));
+  if (methods.has("*") && methods.size > 1) {
+    throw new LiteralError(node, "invalid methods: cannot mix * and other methods");
+  }
+  return [...METHODS.filter((method) => methods.has(method)), ...(methods.has("*") ? ["*"] : [])];
+}
+
+function checkMethod(method: string, node: ts.Node): string {
+  if (method === "*" || METHODS.includes(method)) return method;
+  throw new LiteralError(node, `invalid method "${method}": expected one of ${METHODS.join(", ")}`);
+}
+
+interface Shapes {
+  readonly request: ObjectSchema | null;
+  readonly response: ObjectSchema | null;
+  readonly handshake: ObjectSchema | null;
+}
+
+const NO_SHAPES: Shapes = { request: null, response: null, handshake: null };
+
+function readShapes(
+  context: Context,
+  reference: Reference,
+  kind: EndpointKind,
+  methods: readonly string[],
+  segments: readonly PathSegment[],
+): Shapes {
+  if (kind === "static") return NO_SHAPES;
+  const handler = reference.node.arguments?.[1];
+  if (handler === undefined) {
+    throw new ReadError(reference.node, "API endpoint must have a handler function");
+  }
+  if (kind === "raw") return NO_SHAPES;
+  const signature = handlerSignature(reference, handler, kind);
+  const request = shapeOf(context, reference, signature.request);
+  const response = shapeOf(context, reference, signature.response);
+  const handshake = shapeOf(context, reference, signature.handshake);
+  const carrier = kind === "typed" || signature.handshake === null ? signature.request : null;
+  const first = signature.handshake ?? carrier;
+  checkPathParams(context, reference, first, segments);
+  if (kind === "typed") checkQueryFields(context, reference, signature.request, methods, segments);
+  return { request, response, handshake };
+}
+
+function shapeOf(
+  context: Context,
+  { module }: Reference,
+  node: Signature["request"],
+): ObjectSchema | null {
+  if (node === null) return null;
+  if (ts.isTypeReferenceNode(node) && isUtility(context, module, node)) {
+    // Encore looks for the declaration of a named request type, and these have none.
+    throw new ReadError(node, "a utility type must be given a name before it is a request");
+  }
+  try {
+    return context.schemas.root(context.resolver.resolve(module, node));
+  } catch (error) {
+    if (error instanceof SchemaError) throw new ReadError(node, error.message);
+    throw error;
+  }
+}
+
+function isUtility(context: Context, module: Reference["module"], node: ts.TypeReferenceNode) {
+  const type = context.resolver.resolve(module, node);
+  return type.kind === "named" && type.module === null;
+}
+
+function readAssets(
+  context: Context,
+  { module, node }: Reference,
+  config: LiteralObject,
+  options: ts.Expression,
+  segments: readonly PathSegment[],
+): StaticAssets {
+  const dynamic = segments.findIndex(({ kind }) => kind !== "literal");
+  if (dynamic >= 0 && dynamic !== segments.length - 1) {
+    const message = "static assets path cannot have segments after its dynamic segment";
+    throw new ReadError(config.get("path") ?? node, message);
+  }
+  const dirNode = config.get("dir");
+  if (dirNode === undefined) {
+    throw new ReadError(options, "static assets must have the 'dir' field set");
+  }
+  const home = posix.dirname(module.path);
+  const dir = posix.join(home, localPath(dirNode));
+  if (!statSync(join(context.root, dir), { throwIfNoEntry: false })?.isDirectory()) {
+    throw new ReadError(dirNode, `unable to read static assets directory "${dir}"`);
+  }
+  const notFoundNode = config.get("notFound");
+  const notFound = notFoundNode === undefined ? null : posix.join(home, localPath(notFoundNode));
+  if (notFound !== null && !existsSync(join(context.root, notFound))) {
+    throw new ReadError(notFoundNode ?? node, `file "${notFound}" does not exist`);
+  }
+  const statusNode = config.get("notFoundStatus");
+  const headersNode = config.get("headers");
+  return {
+    dir,
+    notFound,
+    notFoundStatus: statusNode === undefined ? null : numberLiteral(statusNode),
+    headers: headersNode === undefined ? {} : readHeaders(headersNode),
+  };
+}
+
+function readHeaders(node: ts.Expression): Record<string, readonly string[]> {
+  const entries = [...objectLiteral(node)].map(([name, value]) => {
+    const values = ts.isStringLiteral(value) ? [value.text] : stringArrayLiteral(value);
+    return [name, values] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** A path below the declaring file's folder: Encore allows neither `..` nor an absolute path. */
+export function localPath(node: ts.Node): string {
+  const path = stringLiteral(node);
+  if (path.startsWith("/") || path.split("/").includes("..")) {
+    throw new LiteralError(node, `path "${path}" must be below this file's folder, without ".."`);
+  }
+  return path;
+}
+

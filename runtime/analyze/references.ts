@@ -1,0 +1,114 @@
+import ts from "typescript";
+import { boundNames, hasModifier, type Module } from "./modules";
+
+/** A call or construction of something imported by name from `encore.dev/…`. */
+export interface Reference {
+  readonly module: Module;
+  readonly package: string;
+  /** The exporter's name: `api`, `SQLDatabase`. */
+  readonly name: string;
+  /** `raw` in `api.raw(…)`, `named` in `SQLDatabase.named(…)`. */
+  readonly member: string | null;
+  readonly node: ts.CallExpression | ts.NewExpression;
+  readonly binding: Binding;
+}
+
+/** What the result is bound to. */
+export interface Binding {
+  readonly kind: "variable" | "default" | "none";
+  readonly name: string | null;
+  readonly exported: boolean;
+  readonly insideFunction: boolean;
+}
+
+/** Every use of a constructor or function of Encore's in the module, in source order. */
+export function findReferences(module: Module): Reference[] {
+  const tracked = new Map<string, { package: string; name: string }>();
+  for (const [local, imported] of module.imports) {
+    if (!imported.specifier.startsWith("encore.dev/")) continue;
+    tracked.set(local, { package: imported.specifier, name: imported.name });
+  }
+  if (tracked.size === 0) return [];
+  const found: Reference[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
+      const callee = calleeOf(node.expression);
+      const source = callee === null ? undefined : tracked.get(callee.local);
+      if (callee !== null && source !== undefined) {
+        const { member } = callee;
+        found.push({ module, ...source, member, node, binding: bindingOf(node, module) });
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(module.file);
+  return found;
+}
+
+function calleeOf(node: ts.Expression): { local: string; member: string | null } | null {
+  if (ts.isIdentifier(node)) return { local: node.text, member: null };
+  if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression)) {
+    return { local: node.expression.text, member: node.name.text };
+  }
+  return null;
+}
+
+function bindingOf(node: ts.Expression, module: Module): Binding {
+  const insideFunction = ts.findAncestor(node, ts.isFunctionLike) !== undefined;
+  const none = { kind: "none", name: null, exported: false, insideFunction } as const;
+  const parent = node.parent;
+  if (ts.isExportAssignment(parent)) {
+    return { kind: "default", name: null, exported: true, insideFunction };
+  }
+  if (!ts.isVariableDeclaration(parent) || !ts.isIdentifier(parent.name)) return none;
+  const name = parent.name.text;
+  const statement = parent.parent.parent;
+  const exported =
+    ts.isVariableStatement(statement) &&
+    statement.parent === module.file &&
+    (hasModifier(statement, ts.SyntaxKind.ExportKeyword) ||
+      module.exports.get(name)?.local === name);
+  return { kind: "variable", name, exported, insideFunction };
+}
+
+/**
+ * Whether `node`'s name means a parameter or local variable there, rather than the module's own
+ * name.
+ */
+export function isShadowed(node: ts.Identifier): boolean {
+  for (let scope: ts.Node = node.parent; !ts.isSourceFile(scope); scope = scope.parent) {
+    if (declares(scope, node.text)) return true;
+  }
+  return false;
+}
+
+function declares(scope: ts.Node, name: string): boolean {
+  if (ts.isFunctionLike(scope)) {
+    const own = ts.isFunctionExpression(scope) && scope.name?.text === name;
+    return own || scope.parameters.some((param) => boundNames(param.name).includes(name));
+  }
+  if (ts.isBlock(scope) || ts.isModuleBlock(scope) || ts.isCaseClause(scope)) {
+    return scope.statements.some((statement) => statementDeclares(statement, name));
+  }
+  if (ts.isForStatement(scope) || ts.isForOfStatement(scope) || ts.isForInStatement(scope)) {
+    const init = scope.initializer;
+    return init !== undefined && ts.isVariableDeclarationList(init) && listDeclares(init, name);
+  }
+  if (ts.isCatchClause(scope)) {
+    const variable = scope.variableDeclaration;
+    return variable !== undefined && boundNames(variable.name).includes(name);
+  }
+  return false;
+}
+
+function statementDeclares(statement: ts.Statement, name: string): boolean {
+  if (ts.isVariableStatement(statement)) return listDeclares(statement.declarationList, name);
+  if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) {
+    return statement.name?.text === name;
+  }
+  return false;
+}
+
+function listDeclares(list: ts.VariableDeclarationList, name: string): boolean {
+  return list.declarations.some((declaration) => boundNames(declaration.name).includes(name));
+}

@@ -1,0 +1,113 @@
+import ts from "typescript";
+import type { AuthHandlerModel, GatewayModel, ObjectSchema } from "../app-model";
+import { declarationKey, ReadError, type Context } from "./context";
+import { objectLiteral, stringLiteral } from "./literals";
+import { positionOf, type Module } from "./modules";
+import type { Reference } from "./references";
+import { wireOf } from "./schemas";
+
+const SERVICE_FILE = "encore.service.ts";
+
+/** Encore's only gateway. */
+const GATEWAY_NAME = "api-gateway";
+
+/** Reads `export default new Service("name")` into the table. */
+export function readService(context: Context, reference: Reference): void {
+  const { node, module, binding } = reference;
+  if (binding.kind === "variable") {
+    throw new ReadError(node, "service definitions should not be bound to a variable");
+  }
+  const name = node.arguments?.[0];
+  if (name === undefined) throw new ReadError(node, "missing constructor arguments");
+  if (binding.kind !== "default") throw new ReadError(node, "service must be default export");
+  if (!isServiceFile(module)) {
+    throw new ReadError(node, `service declarations are only allowed in ${SERVICE_FILE}`);
+  }
+  context.services.declare(stringLiteral(name), positionOf(module, node));
+}
+
+export function isServiceFile(module: Module): boolean {
+  return module.path === SERVICE_FILE || module.path.endsWith(`/${SERVICE_FILE}`);
+}
+
+/** A gateway, with the declaration of its auth handler if it has one. */
+export interface FoundGateway {
+  readonly model: GatewayModel;
+  readonly authHandler: string | null;
+  readonly reference: Reference;
+}
+
+export function readGateway(context: Context, reference: Reference): FoundGateway {
+  const { node, module, binding } = reference;
+  if (binding.name === null || !binding.exported) {
+    throw new ReadError(node, "gateway objects must be assigned to an exported variable");
+  }
+  const at = positionOf(module, node);
+  const options = node.arguments?.[0];
+  const handler = options === undefined ? undefined : objectLiteral(options).get("authHandler");
+  let authHandler: string | null = null;
+  if (handler !== undefined) {
+    const meaning = ts.isIdentifier(handler) ? context.graph.lookUp(module, handler.text) : null;
+    authHandler = declarationKey(meaning);
+    if (authHandler === null) throw new ReadError(handler, "cannot resolve auth handler");
+  }
+  const service = context.services.owner(at, "gateway", context.faults).name;
+  const model = { name: GATEWAY_NAME, service, at, variable: binding.name };
+  return { model, authHandler, reference };
+}
+
+export interface FoundAuthHandler {
+  readonly key: string;
+  readonly model: AuthHandlerModel;
+}
+
+export function readAuthHandler(context: Context, reference: Reference): FoundAuthHandler {
+  const { node, module, binding } = reference;
+  if (binding.name === null || !binding.exported) {
+    throw new ReadError(node, "auth handler must be bound to an exported variable");
+  }
+  const handler = node.arguments?.[0];
+  const inline = handler !== undefined && isFunction(handler) ? handler : null;
+  const [paramsArgument, dataArgument] = node.typeArguments ?? [];
+  const params = inline?.parameters[0]?.type ?? paramsArgument;
+  const data = inline?.type ?? dataArgument;
+  if (params === undefined) {
+    throw new ReadError(node, "auth handler must have an explicitly defined parameter type");
+  }
+  if (data === undefined) {
+    throw new ReadError(node, "auth handler must have an explicitly defined result type");
+  }
+  checkAuthFields(context, module, params);
+  const at = positionOf(module, node);
+  return {
+    key: `${module.path}#${binding.name}`,
+    model: {
+      service: context.services.owner(at, "auth handler", context.faults).name,
+      name: binding.name,
+      at,
+      params: rootOrEmpty(context, module, params),
+      data: rootOrEmpty(context, module, data),
+    },
+  };
+}
+
+function isFunction(node: ts.Expression): node is ts.ArrowFunction | ts.FunctionExpression {
+  return ts.isArrowFunction(node) || ts.isFunctionExpression(node);
+}
+
+function rootOrEmpty(context: Context, module: Module, node: ts.TypeNode): ObjectSchema {
+  const schema = context.schemas.root(context.resolver.resolve(module, node));
+  return schema ?? { kind: "object", fields: [] };
+}
+
+function checkAuthFields(context: Context, module: Module, params: ts.TypeNode): void {
+  const open = context.resolver.underlying(context.resolver.resolve(module, params));
+  if (open.kind !== "object") return;
+  for (const field of open.fields) {
+    if (wireOf(field.type) !== null) continue;
+    context.faults.add(
+      field.at ?? positionOf(module, params),
+      "authHandler parameter type can only consist of Query, Header and Cookie fields",
+    );
+  }
+}

@@ -1,0 +1,646 @@
+import ts from "typescript";
+import type { ValidationRule } from "../app-model";
+import type { FaultList } from "./faults";
+import { intersect } from "./intersect";
+import { positionOf, type Meaning, type Module, type ModuleGraph } from "./modules";
+import {
+  basic,
+  isBasic,
+  NEVER,
+  unionOf,
+  type BasicName,
+  type Field,
+  type NamedType,
+  type ObjectType,
+  type Type,
+  type WireLocation,
+} from "./types";
+
+/** Where a type is written, and what its type parameters stand for there. */
+interface Place {
+  readonly module: Module;
+  readonly bindings: ReadonlyMap<string, Type>;
+}
+
+const KEYWORDS: Partial<Record<ts.SyntaxKind, BasicName>> = {
+  [ts.SyntaxKind.AnyKeyword]: "any",
+  [ts.SyntaxKind.UnknownKeyword]: "unknown",
+  [ts.SyntaxKind.StringKeyword]: "string",
+  [ts.SyntaxKind.BooleanKeyword]: "boolean",
+  [ts.SyntaxKind.NumberKeyword]: "number",
+  [ts.SyntaxKind.BigIntKeyword]: "bigint",
+  [ts.SyntaxKind.UndefinedKeyword]: "undefined",
+  [ts.SyntaxKind.VoidKeyword]: "void",
+  [ts.SyntaxKind.ObjectKeyword]: "object",
+  [ts.SyntaxKind.SymbolKeyword]: "symbol",
+  [ts.SyntaxKind.NeverKeyword]: "never",
+};
+
+const WIRE_TYPES: Readonly<Record<string, WireLocation>> = {
+  Header: "header",
+  Query: "query",
+  Cookie: "cookie",
+  HttpStatus: "status",
+};
+
+const UTILITY_TYPES = new Set([
+  "Partial",
+  "Required",
+  "Readonly",
+  "Pick",
+  "Omit",
+  "Record",
+  "Exclude",
+  "Extract",
+  "NonNullable",
+]);
+
+/** Deeper nesting of declarations than this is a cycle that no value could have. */
+const MAX_DEPTH = 64;
+
+/**
+ * Resolves type annotations without a type checker, to the extent that Encore's own parser does.
+ * What it cannot know is refused, never guessed.
+ */
+export class TypeResolver {
+  readonly #graph: ModuleGraph;
+  readonly #faults: FaultList;
+  #depth = 0;
+
+  constructor(graph: ModuleGraph, faults: FaultList) {
+    this.#graph = graph;
+    this.#faults = faults;
+  }
+
+  resolve(module: Module, node: ts.TypeNode): Type {
+    return this.#type(node, { module, bindings: new Map() });
+  }
+
+  /** Opens names until what is left is not a name. */
+  underlying(type: Type): Type {
+    let current = type;
+    for (let hops = 0; current.kind === "named"; hops += 1) {
+      if (hops > MAX_DEPTH) return NEVER;
+      current = this.#open(current);
+    }
+    return current;
+  }
+
+  #open(type: NamedType): Type {
+    if (type.module === null) return this.#utility(type.name, type.args);
+    if (this.#depth > MAX_DEPTH) return unsupported(`type ${type.name} nests without end`);
+    this.#depth += 1;
+    try {
+      return this.#declared(type, type.module);
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+
+  #declared(type: NamedType, module: Module): Type {
+    let result: Type | null = null;
+    for (const node of module.declarations.get(type.name) ?? []) {
+      if (ts.isTypeAliasDeclaration(node)) {
+        return this.#type(node.type, this.#bind(module, node.typeParameters, type.args));
+      }
+      if (ts.isInterfaceDeclaration(node)) {
+        const place = this.#bind(module, node.typeParameters, type.args);
+        const body = this.#interface(node, place);
+        result = result === null ? body : intersect(result, body);
+      } else if (ts.isEnumDeclaration(node)) return enumType(node);
+      else if (ts.isClassDeclaration(node)) {
+        return unsupported("class types are not yet supported in schemas");
+      }
+    }
+    return result ?? NEVER;
+  }
+
+  #bind(
+    module: Module,
+    params: readonly ts.TypeParameterDeclaration[] | undefined,
+    args: readonly Type[],
+  ): Place {
+    const bindings = new Map<string, Type>();
+    for (const [index, param] of (params ?? []).entries()) {
+      const given = args[index];
+      if (given !== undefined) bindings.set(param.name.text, given);
+      else if (param.default !== undefined) {
+        bindings.set(param.name.text, this.#type(param.default, { module, bindings }));
+      } else {
+        const message = `unresolved generic types are not supported in schemas, got ${param.name.text}`;
+        bindings.set(param.name.text, unsupported(message));
+      }
+    }
+    return { module, bindings };
+  }
+
+  #interface(node: ts.InterfaceDeclaration, place: Place): Type {
+    let result: Type = this.#members(node.members, place);
+    for (const clause of node.heritageClauses ?? []) {
+      for (const parent of clause.types) {
+        const args = (parent.typeArguments ?? []).map((arg) => this.#type(arg, place));
+        if (!/^[\w$.]+$/.test(parent.expression.getText())) {
+          this.#fault(place, parent, "extends with non-ident type");
+          continue;
+        }
+        const base = this.underlying(
+          this.#reference(parent.expression.getText(), args, parent, place),
+        );
+        result = intersect(result, base);
+      }
+    }
+    return result;
+  }
+
+  #members(members: readonly ts.TypeElement[], place: Place): ObjectType {
+    const fields: Field[] = [];
+    let index: ObjectType["index"] = null;
+    for (const member of members) {
+      if (ts.isIndexSignatureDeclaration(member)) {
+        const key = member.parameters[0]?.type;
+        if (key !== undefined) {
+          index = { key: this.#type(key, place), value: this.#type(member.type, place) };
+        }
+      } else if (ts.isPropertySignature(member)) {
+        const field = this.#property(member, place);
+        if (field !== null) fields.push(field);
+      } else if (ts.isMethodSignature(member) && isPlainName(member.name)) {
+        fields.push({
+          name: member.name.text,
+          optional: member.questionToken !== undefined,
+          type: unsupported("function types are not supported in schemas"),
+          at: positionOf(place.module, member),
+        });
+      } else {
+        this.#fault(place, member, "only properties are supported in object types");
+      }
+    }
+    return { kind: "object", fields, index };
+  }
+
+  #property(member: ts.PropertySignature, place: Place): Field | null {
+    if (!isPlainName(member.name)) {
+      this.#fault(place, member.name, "unsupported property key");
+      return null;
+    }
+    if (member.type === undefined) {
+      this.#fault(place, member, "unsupported missing type annotation");
+      return null;
+    }
+    return {
+      name: member.name.text,
+      optional: member.questionToken !== undefined,
+      type: this.#type(member.type, place),
+      at: positionOf(place.module, member),
+    };
+  }
+
+  #type(node: ts.TypeNode, place: Place): Type {
+    const keyword = KEYWORDS[node.kind];
+    if (keyword !== undefined) return basic(keyword);
+    if (ts.isParenthesizedTypeNode(node)) return this.#type(node.type, place);
+    if (ts.isTypeReferenceNode(node)) {
+      const args = (node.typeArguments ?? []).map((arg) => this.#type(arg, place));
+      return this.#reference(node.typeName.getText(), args, node, place);
+    }
+    if (ts.isArrayTypeNode(node)) {
+      return { kind: "array", element: this.#type(node.elementType, place) };
+    }
+    if (ts.isLiteralTypeNode(node)) return this.#literal(node.literal, node, place);
+    if (ts.isTypeLiteralNode(node)) return this.#members(node.members, place);
+    if (ts.isUnionTypeNode(node)) {
+      return unionOf(node.types.map((member) => this.#type(member, place)));
+    }
+    if (ts.isIntersectionTypeNode(node)) {
+      return node.types
+        .map((member) => this.#opened(this.#type(member, place)))
+        .reduce(intersect);
+    }
+    return this.#computed(node, place);
+  }
+
+  /** Types that are computed from others. */
+  #computed(node: ts.TypeNode, place: Place): Type {
+    if (ts.isTypeOperatorNode(node)) {
+      const of = this.#type(node.type, place);
+      return node.operator === ts.SyntaxKind.KeyOfKeyword ? this.#keysOf(of) : of;
+    }
+    if (ts.isIndexedAccessTypeNode(node)) {
+      const object = this.#type(node.objectType, place);
+      return this.#indexed(object, this.#type(node.indexType, place), node, place);
+    }
+    if (ts.isTypeQueryNode(node)) return this.#typeOf(node, place);
+    if (ts.isConditionalTypeNode(node)) return this.#conditional(node, place);
+    if (ts.isMappedTypeNode(node)) return this.#mapped(node, place);
+    if (ts.isTupleTypeNode(node)) {
+      return unsupported("tuple types are not yet supported in schemas");
+    }
+    if (ts.isTemplateLiteralTypeNode(node)) {
+      this.#fault(place, node, "template literal expression not yet supported");
+      return NEVER;
+    }
+    this.#fault(place, node, `unsupported: ${ts.SyntaxKind[node.kind]}`);
+    return NEVER;
+  }
+
+  /** Aliases of rules and wire types must be open before they are intersected. */
+  #opened(type: Type): Type {
+    return type.kind === "named" ? this.underlying(type) : type;
+  }
+
+  #reference(name: string, args: readonly Type[], node: ts.Node, place: Place): Type {
+    const bound = place.bindings.get(name);
+    if (bound !== undefined) return bound;
+    const meaning = this.#meaning(name, place.module);
+    if (meaning === null) return this.#global(name, args, node, place);
+    switch (meaning.kind) {
+      case "declared":
+        return this.#namedType(meaning, args, node, place);
+      case "package":
+        return this.#external(meaning, args, node, place);
+      default:
+        this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
+        return NEVER;
+    }
+  }
+
+  /** Follows `a.b.C` through namespace imports. */
+  #meaning(name: string, module: Module): Meaning | null {
+    const [first = "", ...rest] = name.split(".");
+    let meaning = this.#graph.lookUp(module, first);
+    for (const part of rest) {
+      if (meaning?.kind === "module") meaning = this.#graph.exported(meaning.module, part);
+      else if (meaning?.kind === "package" && meaning.name === "*") {
+        meaning = { ...meaning, name: part };
+      } else return { kind: "absent", name };
+    }
+    return meaning;
+  }
+
+  #importOf(name: string, place: Place): ts.Node | undefined {
+    return place.module.imports.get(name.split(".")[0] ?? "")?.node;
+  }
+
+  #namedType(
+    { module, name }: Extract<Meaning, { kind: "declared" }>,
+    args: readonly Type[],
+    node: ts.Node,
+    place: Place,
+  ): Type {
+    const declaration = module.declarations.get(name)?.[0];
+    if (declaration === undefined || isValue(declaration)) {
+      this.#fault(place, node, "value used as type");
+      return NEVER;
+    }
+    return { kind: "named", name, module, args };
+  }
+
+  #global(name: string, args: readonly Type[], node: ts.Node, place: Place): Type {
+    switch (name) {
+      case "Date":
+        return basic("date");
+      case "Array":
+        return { kind: "array", element: args[0] ?? NEVER };
+      case "Promise":
+        return { kind: "promise", of: args[0] ?? basic("void") };
+    }
+    if (UTILITY_TYPES.has(name)) return { kind: "named", name, module: null, args };
+    this.#fault(place, node, `unknown identifier ${name}`);
+    return NEVER;
+  }
+
+  #external(
+    meaning: Extract<Meaning, { kind: "package" }>,
+    args: readonly Type[],
+    node: ts.Node,
+    place: Place,
+  ): Type {
+    const { name } = meaning;
+    if (meaning.package === "encore.dev/api" && Object.hasOwn(WIRE_TYPES, name)) {
+      return wireType(WIRE_TYPES[name] as WireLocation, args);
+    }
+    if (meaning.package === "encore.dev/pubsub" && name === "Attribute") {
+      return { kind: "wire", location: "attribute", name: null, base: args[0] ?? basic("string") };
+    }
+    if (meaning.package === "encore.dev/types" && name === "Decimal") return basic("decimal");
+    if (meaning.package === "encore.dev/validate") {
+      const rule = validationRule(name, args);
+      if (rule !== null) return { kind: "rule", rule };
+    }
+    this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
+    return NEVER;
+  }
+
+  #literal(literal: ts.LiteralTypeNode["literal"], node: ts.TypeNode, place: Place): Type {
+    if (literal.kind === ts.SyntaxKind.NullKeyword) return basic("null");
+    if (ts.isNoSubstitutionTemplateLiteral(literal)) {
+      this.#fault(place, node, "template literal expression not yet supported");
+      return NEVER;
+    }
+    return this.#valueType(literal, place, node);
+  }
+
+  /** The type of a constant's initializer, for `typeof CONSTANT`. */
+  #valueType(node: ts.Expression, place: Place, at: ts.Node): Type {
+    if (ts.isStringLiteral(node)) return { kind: "literal", value: node.text };
+    if (ts.isNumericLiteral(node)) return { kind: "literal", value: Number(node.text) };
+    if (ts.isBigIntLiteral(node)) return { kind: "literal", value: node.text.replace(/n$/, "") };
+    if (node.kind === ts.SyntaxKind.TrueKeyword) return { kind: "literal", value: true };
+    if (node.kind === ts.SyntaxKind.FalseKeyword) return { kind: "literal", value: false };
+    if (ts.isPrefixUnaryExpression(node) && ts.isNumericLiteral(node.operand)) {
+      return { kind: "literal", value: -Number(node.operand.text) };
+    }
+    if (ts.isAsExpression(node) || ts.isSatisfiesExpression(node)) {
+      return this.#valueType(node.expression, place, at);
+    }
+    if (ts.isParenthesizedExpression(node)) return this.#valueType(node.expression, place, at);
+    if (ts.isArrayLiteralExpression(node)) {
+      const members = node.elements.map((element) => this.#valueType(element, place, at));
+      return { kind: "array", element: unionOf(members) };
+    }
+    if (ts.isObjectLiteralExpression(node)) return this.#objectValue(node, place, at);
+    this.#fault(place, at, "typeof of this expression is not supported");
+    return NEVER;
+  }
+
+  #objectValue(node: ts.ObjectLiteralExpression, place: Place, at: ts.Node): Type {
+    const fields: Field[] = [];
+    for (const property of node.properties) {
+      if (!ts.isPropertyAssignment(property) || !isPlainName(property.name)) continue;
+      fields.push({
+        name: property.name.text,
+        optional: false,
+        type: this.#valueType(property.initializer, place, at),
+        at: positionOf(place.module, property),
+      });
+    }
+    return { kind: "object", fields, index: null };
+  }
+
+  #typeOf(node: ts.TypeQueryNode, place: Place): Type {
+    const meaning = this.#meaning(node.exprName.getText(), place.module);
+    if (meaning?.kind === "declared") {
+      const declaration = meaning.module.declarations.get(meaning.name)?.[0];
+      const isVariable = declaration !== undefined && ts.isVariableDeclaration(declaration);
+      const there = { module: meaning.module, bindings: new Map() };
+      if (isVariable && declaration.type !== undefined) return this.#type(declaration.type, there);
+      if (isVariable && declaration.initializer !== undefined) {
+        return this.#valueType(declaration.initializer, there, node);
+      }
+    }
+    this.#fault(place, node, "unknown identifier");
+    return NEVER;
+  }
+
+  #keysOf(type: Type): Type {
+    const open = this.underlying(type);
+    if (open.kind === "object") {
+      return unionOf(open.fields.map(({ name }) => ({ kind: "literal", value: name })));
+    }
+    if (open.kind === "enum") {
+      return unionOf(open.members.map(({ name }) => ({ kind: "literal", value: name })));
+    }
+    return isBasic(open, "any") ? basic("string") : NEVER;
+  }
+
+  #indexed(object: Type, index: Type, node: ts.Node, place: Place): Type {
+    const open = this.underlying(object);
+    const key = this.underlying(index);
+    if (open.kind === "object") {
+      const keys = key.kind === "union" ? key.members : [key];
+      const picked = keys.map((one) => this.#member(open, one));
+      if (!picked.includes(null)) return unionOf(picked as Type[]);
+    }
+    this.#fault(place, node, "unsupported indexed access type operation");
+    return NEVER;
+  }
+
+  #member(object: ObjectType, key: Type): Type | null {
+    if (key.kind === "literal") {
+      const field = object.fields.find(({ name }) => name === key.value);
+      if (field === undefined) return object.index?.value ?? NEVER;
+      return field.optional ? unionOf([field.type, basic("undefined")]) : field.type;
+    }
+    return key.kind === "basic" ? (object.index?.value ?? NEVER) : null;
+  }
+
+  #conditional(node: ts.ConditionalTypeNode, place: Place): Type {
+    const check = this.#type(node.checkType, place);
+    const param = ts.isTypeReferenceNode(node.checkType) ? node.checkType.typeName.getText() : "";
+    const open = this.underlying(check);
+    const distributes = place.bindings.has(param) && open.kind === "union";
+    const branches = (distributes ? open.members : [check]).map((member) => {
+      const inferred = new Map(place.bindings);
+      if (distributes) inferred.set(param, member);
+      const fits = this.#extends(member, node.extendsType, inferred, place);
+      const branch = fits ? node.trueType : node.falseType;
+      return this.#type(branch, { module: place.module, bindings: inferred });
+    });
+    return unionOf(branches);
+  }
+
+  /** Whether `type` fits the pattern; binds the pattern's `infer` names. */
+  #extends(type: Type, pattern: ts.TypeNode, inferred: Map<string, Type>, place: Place): boolean {
+    if (ts.isInferTypeNode(pattern)) {
+      inferred.set(pattern.typeParameter.name.text, type);
+      return true;
+    }
+    const open = this.underlying(type);
+    if (ts.isArrayTypeNode(pattern)) {
+      return open.kind === "array" && this.#extends(open.element, pattern.elementType, inferred, place);
+    }
+    return this.assignable(open, this.#type(pattern, { module: place.module, bindings: inferred }));
+  }
+
+  assignable(type: Type, to: Type): boolean {
+    const a = this.underlying(type);
+    const b = this.underlying(to);
+    if (b.kind === "union") return b.members.some((member) => this.assignable(a, member));
+    if (a.kind === "union") return a.members.every((member) => this.assignable(member, b));
+    if (isBasic(b, "any") || isBasic(b, "unknown") || isBasic(a, "any")) return true;
+    if (a.kind === "literal") {
+      return b.kind === "literal" ? a.value === b.value : isBasic(b, typeof a.value as BasicName);
+    }
+    if (a.kind === "basic") return isBasic(b, a.name);
+    if (a.kind === "array") return b.kind === "array" && this.assignable(a.element, b.element);
+    if (a.kind === "object" && b.kind === "object") {
+      return b.fields.every((want) => {
+        const has = a.fields.find(({ name }) => name === want.name);
+        return has === undefined ? want.optional : this.assignable(has.type, want.type);
+      });
+    }
+    return a.kind === "object" && isBasic(b, "object");
+  }
+
+  #mapped(node: ts.MappedTypeNode, place: Place): Type {
+    const constraint = node.typeParameter.constraint;
+    if (constraint === undefined || node.type === undefined) {
+      this.#fault(place, node, "missing value type annotation");
+      return NEVER;
+    }
+    const source = ts.isTypeOperatorNode(constraint) ? this.#type(constraint.type, place) : null;
+    const open = source === null ? null : this.underlying(source);
+    const template = node.type;
+    const keys = this.underlying(this.#type(constraint, place));
+    const valueOf = (key: Type): Type => {
+      const bindings = new Map(place.bindings).set(node.typeParameter.name.text, key);
+      return this.#type(template, { module: place.module, bindings });
+    };
+    const members = keys.kind === "union" ? keys.members : [keys];
+    if (members.some((key) => key.kind === "basic" && key.name !== "never")) {
+      const key = members[0] as Type;
+      return { kind: "object", fields: [], index: { key, value: valueOf(key) } };
+    }
+    const fields = members.flatMap((key) => {
+      if (key.kind !== "literal") return [];
+      const from =
+        open?.kind === "object" ? open.fields.find(({ name }) => name === key.value) : undefined;
+      const type = valueOf(key);
+      return [mappedField(String(key.value), type, from, node)];
+    });
+    return { kind: "object", fields, index: null };
+  }
+
+  #utility(name: string, args: readonly Type[]): Type {
+    const [first = NEVER, second = NEVER] = args;
+    if (name === "Record") return this.#record(first, second);
+    if (name === "Exclude" || name === "Extract") {
+      const open = this.underlying(first);
+      const members = open.kind === "union" ? open.members : [open];
+      const keep = name === "Extract";
+      return unionOf(members.filter((member) => this.assignable(member, second) === keep));
+    }
+    if (name === "NonNullable") return dropNullish(this.underlying(first));
+    const of = this.underlying(first);
+    if (of.kind !== "object") return of;
+    switch (name) {
+      case "Partial":
+        return { ...of, fields: of.fields.map((field) => ({ ...field, optional: true })) };
+      case "Required":
+        return {
+          ...of,
+          fields: of.fields.map((f) => ({ ...f, optional: false, type: dropUndefined(f.type) })),
+        };
+      case "Pick":
+      case "Omit": {
+        const keys = this.#literalKeys(second);
+        const fields = of.fields.filter((field) => keys.has(field.name) === (name === "Pick"));
+        return { ...of, fields };
+      }
+      default:
+        return of;
+    }
+  }
+
+  #literalKeys(type: Type): Set<string> {
+    const open = this.underlying(type);
+    const members = open.kind === "union" ? open.members : [open];
+    return new Set(members.flatMap((key) => (key.kind === "literal" ? [String(key.value)] : [])));
+  }
+
+  #record(key: Type, value: Type): Type {
+    const open = this.underlying(key);
+    const members = open.kind === "union" ? open.members : [open];
+    const literals = members.flatMap((one) => (one.kind === "literal" ? [String(one.value)] : []));
+    if (literals.length < members.length || literals.length === 0) {
+      return { kind: "object", fields: [], index: { key, value } };
+    }
+    const fields = literals.map((name) => ({ name, optional: false, type: value, at: null }));
+    return { kind: "object", fields, index: null };
+  }
+
+  #fault(place: Place, node: ts.Node, message: string): void {
+    this.#faults.add(positionOf(moduleOf(node, place.module), node), message);
+  }
+}
+
+/** A node's own module may differ from the place that asked for it. */
+function moduleOf(node: ts.Node, fallback: Module): Module {
+  const file = node.getSourceFile();
+  return file === fallback.file ? fallback : { ...fallback, file, path: file.fileName };
+}
+
+function unsupported(message: string): Type {
+  return { kind: "unsupported", message };
+}
+
+function isValue(node: ts.Declaration): boolean {
+  return ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node);
+}
+
+function isPlainName(name: ts.PropertyName): name is ts.Identifier | ts.StringLiteral {
+  return ts.isIdentifier(name) || ts.isStringLiteral(name);
+}
+
+function mappedField(
+  name: string,
+  type: Type,
+  from: Field | undefined,
+  node: ts.MappedTypeNode,
+): Field {
+  const marked = node.questionToken?.kind;
+  const removes = marked === ts.SyntaxKind.MinusToken;
+  const optional = removes ? false : marked !== undefined || (from?.optional ?? false);
+  return { name, type: dropUndefinedIf(type, optional || removes), optional, at: from?.at ?? null };
+}
+
+function dropUndefinedIf(type: Type, when: boolean): Type {
+  return when ? dropUndefined(type) : type;
+}
+
+export function dropUndefined(type: Type): Type {
+  if (type.kind !== "union") return type;
+  return unionOf(type.members.filter((member) => !isBasic(member, "undefined")));
+}
+
+function dropNullish(type: Type): Type {
+  if (type.kind !== "union") return type;
+  return unionOf(
+    type.members.filter((member) => !isBasic(member, "undefined") && !isBasic(member, "null")),
+  );
+}
+
+function enumType(node: ts.EnumDeclaration): Type {
+  let next = 0;
+  const members = node.members.flatMap(({ name, initializer }) => {
+    if (!isPlainName(name)) return [];
+    let value: string | number = next;
+    if (initializer !== undefined && ts.isStringLiteral(initializer)) value = initializer.text;
+    else if (initializer !== undefined) value = Number(initializer.getText());
+    if (typeof value === "number") next = value + 1;
+    return [{ name: name.text, value }];
+  });
+  return { kind: "enum", members };
+}
+
+/** `Header<"X-Key">`, `Header<number>` or `Header<number, "X-Key">`. */
+function wireType(location: WireLocation, args: readonly Type[]): Type {
+  if (location === "status") return { kind: "wire", location, name: null, base: basic("number") };
+  const [first, second] = args;
+  const nameOf = (type: Type | undefined): string | null =>
+    type?.kind === "literal" && typeof type.value === "string" ? type.value : null;
+  const ownName = nameOf(first);
+  if (second === undefined && ownName !== null) {
+    return { kind: "wire", location, name: ownName, base: basic("string") };
+  }
+  return { kind: "wire", location, name: nameOf(second), base: first ?? basic("string") };
+}
+
+function validationRule(name: string, args: readonly Type[]): ValidationRule | null {
+  const arg = args[0]?.kind === "literal" ? args[0].value : null;
+  const numeric = { Min: "min", Max: "max", MinLen: "minLen", MaxLen: "maxLen" } as const;
+  const textual = {
+    MatchesRegexp: "matchesRegexp",
+    StartsWith: "startsWith",
+    EndsWith: "endsWith",
+  } as const;
+  if (Object.hasOwn(numeric, name) && typeof arg === "number") {
+    return { rule: numeric[name as keyof typeof numeric], value: arg };
+  }
+  if (Object.hasOwn(textual, name) && typeof arg === "string") {
+    return { rule: textual[name as keyof typeof textual], value: arg };
+  }
+  if (name === "IsEmail") return { rule: "isEmail" };
+  if (name === "IsURL") return { rule: "isURL" };
+  return null;
+}

@@ -1,0 +1,180 @@
+import ts from "typescript";
+import { declarationKey, type Context } from "./context";
+import { positionOf, type Module } from "./modules";
+import { isShadowed } from "./references";
+
+export type ResourceKind = "database" | "topic" | "metric" | "client";
+
+/** A variable that holds a resource of Encore's. */
+export interface Bound {
+  readonly kind: ResourceKind;
+  /** The resource's name. */
+  readonly name: string;
+  /** The call or construction that made it. */
+  readonly made: ts.Node;
+}
+
+/** How a resource is used; the service is null outside every service. */
+export interface Usage {
+  readonly kind: ResourceKind;
+  readonly name: string;
+  readonly service: string | null;
+  readonly operation: string;
+}
+
+/**
+ * Finds every use of a resource in the module. What Encore's static reading cannot follow (an alias,
+ * an object field, a default value) is a fault.
+ *
+ * @param bound by declaration, `file#name`
+ */
+export function findUsages(
+  context: Context,
+  module: Module,
+  bound: ReadonlyMap<string, Bound>,
+): Usage[] {
+  const local = boundHere(context, module, bound);
+  if (local.size === 0) return [];
+  const usages: Usage[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node) || ts.isTypeNode(node)) return;
+    if (ts.isIdentifier(node) && local.has(node.text) && isUse(node)) {
+      const resource = local.get(node.text) as Bound;
+      const usage = isShadowed(node) ? null : classify(context, module, node, resource);
+      if (usage !== null) usages.push(usage);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(module.file);
+  return usages;
+}
+
+function boundHere(
+  context: Context,
+  module: Module,
+  bound: ReadonlyMap<string, Bound>,
+): Map<string, Bound> {
+  const local = new Map<string, Bound>();
+  for (const name of module.declarations.keys()) {
+    const resource = bound.get(`${module.path}#${name}`);
+    if (resource !== undefined) local.set(name, resource);
+  }
+  for (const [name, imported] of module.imports) {
+    if (imported.typeOnly) continue;
+    const meaning = context.graph.lookUp(module, name);
+    if (meaning?.kind === "generated" && meaning.part === "clients") {
+      local.set(name, { kind: "client", name: meaning.name, made: imported.node });
+    }
+    const resource = bound.get(declarationKey(meaning) ?? "");
+    if (resource !== undefined) local.set(name, resource);
+  }
+  return local;
+}
+
+/** Whether the identifier reads the variable, rather than naming a property or a declaration. */
+function isUse(node: ts.Identifier): boolean {
+  const parent = node.parent;
+  if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
+  if (ts.isPropertyAssignment(parent)) return parent.initializer === node;
+  if (ts.isVariableDeclaration(parent) || ts.isParameter(parent)) return parent.initializer === node;
+  if (ts.isBindingElement(parent)) return parent.initializer === node;
+  return !(
+    ts.isImportSpecifier(parent) ||
+    ts.isExportSpecifier(parent) ||
+    ts.isMethodDeclaration(parent) ||
+    ts.isPropertyDeclaration(parent) ||
+    ts.isPropertySignature(parent) ||
+    ts.isFunctionDeclaration(parent) ||
+    ts.isClassDeclaration(parent) ||
+    ts.isEnumMember(parent)
+  );
+}
+
+/** The shapes that Encore's usage parser tells apart. */
+type Shape =
+  | { readonly kind: "call" | "field"; readonly member: string; readonly node: ts.Node }
+  | { readonly kind: "argument" | "constructorArgument" | "other"; readonly node: ts.Node };
+
+function shapeOf(node: ts.Identifier): Shape | null {
+  const parent = node.parent;
+  if (ts.isPropertyAccessExpression(parent)) {
+    if (ts.isPrivateIdentifier(parent.name)) return null;
+    const member = parent.name.text;
+    const outer = parent.parent;
+    if (ts.isCallExpression(outer) && outer.expression === parent) {
+      return { kind: "call", member, node: outer };
+    }
+    if (ts.isTaggedTemplateExpression(outer)) return { kind: "call", member, node: outer };
+    return { kind: "field", member, node: parent };
+  }
+  if (ts.isElementAccessExpression(parent)) return null;
+  const isArgument =
+    (ts.isCallExpression(parent) || ts.isNewExpression(parent)) && parent.expression !== node;
+  if (isArgument) {
+    return { kind: ts.isNewExpression(parent) ? "constructorArgument" : "argument", node: parent };
+  }
+  return { kind: "other", node: outermostExpression(node) };
+}
+
+function outermostExpression(node: ts.Node): ts.Node {
+  let outer = node;
+  for (let up = node.parent; up !== undefined && !ts.isSourceFile(up); up = up.parent) {
+    if (ts.isExpression(up)) outer = up;
+  }
+  return outer;
+}
+
+function classify(
+  context: Context,
+  module: Module,
+  node: ts.Identifier,
+  resource: Bound,
+): Usage | null {
+  const shape = shapeOf(node);
+  if (shape === null) return null;
+  const { kind, name } = resource;
+  const service = context.services.of(module.path)?.name ?? null;
+  const verdict = RULES[kind](shape, service);
+  if (verdict.fault !== null) {
+    context.faults.add(positionOf(module, shape.node), verdict.fault);
+    return null;
+  }
+  return verdict.operation === null ? null : { kind, name, service, operation: verdict.operation };
+}
+
+interface Verdict {
+  readonly operation: string | null;
+  readonly fault: string | null;
+}
+
+const IGNORED: Verdict = { operation: null, fault: null };
+const fault = (message: string): Verdict => ({ operation: null, fault: message });
+const use = (operation: string): Verdict => ({ operation, fault: null });
+
+const RULES: Readonly<Record<ResourceKind, (shape: Shape, service: string | null) => Verdict>> = {
+  database: (shape) =>
+    shape.kind === "other" ? fault("invalid use of database resource") : use("query"),
+  topic: (shape, service) => {
+    if (shape.kind === "constructorArgument") return IGNORED;
+    if (shape.kind !== "call") return fault("invalid topic usage");
+    if (shape.member !== "publish" && shape.member !== "ref") return IGNORED;
+    if (service === null) return fault("cannot determine which service is accessing this topic");
+    return use("publish");
+  },
+  metric: (shape, service) => {
+    if (shape.kind === "constructorArgument") return IGNORED;
+    if (shape.kind !== "call") return fault("invalid metric usage");
+    if (!["increment", "set", "with", "ref"].includes(shape.member)) return IGNORED;
+    if (service === null) return fault("cannot determine which service is accessing this metric");
+    return use(shape.member);
+  },
+  client: (shape, service) => {
+    if (shape.kind === "field") {
+      if (shape.member === "Client") return IGNORED;
+      return fault("invalid service client field access");
+    }
+    if (shape.kind !== "call") return fault("invalid service client usage");
+    if (service === null) return fault("unable to determine service for call");
+    return use(shape.member);
+  },
+};
