@@ -1,0 +1,66 @@
+/** One thing in a folder. */
+export interface Entry {
+  /** Relative, `/` between parts. */
+  readonly path: string;
+  readonly type: "file" | "directory" | "link";
+  /** Bytes; 0 for what is no file. */
+  readonly size: number;
+  /** Whole milliseconds since the epoch; 0 for what is no file: a folder's time says nothing. */
+  readonly mtimeMs: number;
+  /** Permission bits; 0 for links, which have none. */
+  readonly mode: number;
+  /** Where a link points; "" for what is no link. */
+  readonly target: string;
+}
+
+/** What a folder holds, sorted by path, so that a folder comes before what is in it. */
+export type Manifest = readonly Entry[];
+
+export interface Difference {
+  /** Missing or other content: to be copied. Folders come before what is in them. */
+  readonly write: readonly Entry[];
+  /** Paths that are too much; what is in a folder comes before it. */
+  readonly remove: readonly string[];
+  /** Same content, other permissions. */
+  readonly chmod: readonly Entry[];
+}
+
+function sameContent(a: Entry, b: Entry): boolean {
+  return (
+    a.type === b.type && a.size === b.size && a.mtimeMs === b.mtimeMs && a.target === b.target
+  );
+}
+
+/** Byte order of the path, so that both sides sort alike in every locale. */
+export function byPath(a: Entry, b: Entry): number {
+  return a.path < b.path ? -1 : Number(a.path > b.path);
+}
+
+/** What makes `target` equal to `source`. */
+export function difference(source: Manifest, target: Manifest): Difference {
+  const existing = new Map(target.map((entry) => [entry.path, entry]));
+  const wanted = new Map(source.map((entry) => [entry.path, entry]));
+  const write: Entry[] = [];
+  const chmod: Entry[] = [];
+  for (const entry of source) {
+    const there = existing.get(entry.path);
+    if (!there || !sameContent(entry, there)) write.push(entry);
+    else if (there.mode !== entry.mode) chmod.push(entry);
+  }
+  // A thing that changed its type is in the way: it goes first, with all that is in it.
+  const remove = target
+    .filter(({ path, type }) => wanted.get(path)?.type !== type)
+    .map(({ path }) => path)
+    .reverse();
+  return { write, remove, chmod };
+}
+
+export function isSame(source: Manifest, target: Manifest): boolean {
+  const { write, remove, chmod } = difference(source, target);
+  return write.length + remove.length + chmod.length === 0;
+}
+
+/** Bytes of all files. */
+export function totalBytes(manifest: Manifest): number {
+  return manifest.reduce((sum, { size }) => sum + size, 0);
+}
