@@ -74,6 +74,9 @@ export class ModuleGraph {
   checkImports(module: Module): void {
     for (const statement of module.file.statements) {
       if (!ts.isImportDeclaration(statement) || isTypeOnly(statement)) continue;
+      if (statement.importClause?.phaseModifier === ts.SyntaxKind.DeferKeyword) {
+        this.#faults.add(positionOf(module, statement), "import defer is not known to Encore");
+      }
       const specifier = (statement.moduleSpecifier as ts.StringLiteral).text;
       if (this.resolve(module, specifier).kind === "missing") {
         this.#faults.add(positionOf(module, statement), `unable to resolve module ${specifier}`);

@@ -53,7 +53,9 @@ export class SpecifierResolver {
   #resolve(dir: string, specifier: string): Resolved {
     if (specifier === "~encore/clients") return { kind: "generated", part: "clients" };
     if (specifier === "~encore/auth") return { kind: "generated", part: "auth" };
-    if (isBuiltin(specifier)) return { kind: "package", name: specifier };
+    if (specifier.startsWith("node:") || isBuiltin(specifier)) {
+      return { kind: "package", name: specifier };
+    }
     if (/^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..") {
       return this.#file(resolve(dir, specifier));
     }

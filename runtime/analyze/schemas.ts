@@ -58,7 +58,9 @@ export class SchemaBuilder {
     if (open.index !== null) throw new SchemaError("type index is not supported in schema types");
     if (open.fields.length === 0) return null;
     const schema = this.#object(open);
-    return unwrapped.kind === "named" ? { ...schema, typeName: unwrapped.name } : schema;
+    const isPlainName =
+      unwrapped.kind === "named" && unwrapped.module !== null && unwrapped.args.length === 0;
+    return isPlainName ? { ...schema, typeName: unwrapped.name } : schema;
   }
 
   schema(type: Type): Schema {

@@ -37,7 +37,7 @@ export function findUsages(
   if (local.size === 0) return [];
   const usages: Usage[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isImportDeclaration(node) || ts.isTypeNode(node)) return;
+    if (ts.isImportDeclaration(node)) return;
     if (ts.isIdentifier(node) && local.has(node.text) && isUse(node)) {
       const resource = local.get(node.text) as Bound;
       const usage = isShadowed(node) ? null : classify(context, module, node, resource);
@@ -76,13 +76,18 @@ function isUse(node: ts.Identifier): boolean {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
   if (ts.isPropertyAssignment(parent)) return parent.initializer === node;
-  if (ts.isVariableDeclaration(parent) || ts.isParameter(parent)) return parent.initializer === node;
-  if (ts.isBindingElement(parent)) return parent.initializer === node;
+  if (
+    ts.isVariableDeclaration(parent) ||
+    ts.isParameter(parent) ||
+    ts.isBindingElement(parent) ||
+    ts.isPropertyDeclaration(parent)
+  ) {
+    return parent.initializer === node;
+  }
   return !(
     ts.isImportSpecifier(parent) ||
     ts.isExportSpecifier(parent) ||
     ts.isMethodDeclaration(parent) ||
-    ts.isPropertyDeclaration(parent) ||
     ts.isPropertySignature(parent) ||
     ts.isFunctionDeclaration(parent) ||
     ts.isClassDeclaration(parent) ||
@@ -113,13 +118,16 @@ function shapeOf(node: ts.Identifier): Shape | null {
   if (isArgument) {
     return { kind: ts.isNewExpression(parent) ? "constructorArgument" : "argument", node: parent };
   }
-  return { kind: "other", node: outermostExpression(node) };
+  const outer = outermostExpression(node);
+  return outer === null ? null : { kind: "other", node: outer };
 }
 
-function outermostExpression(node: ts.Node): ts.Node {
-  let outer = node;
-  for (let up = node.parent; up !== undefined && !ts.isSourceFile(up); up = up.parent) {
-    if (ts.isExpression(up)) outer = up;
+/** Null for a name in a type that no expression encloses: Encore does not see those. */
+function outermostExpression(node: ts.Identifier): ts.Node | null {
+  const inType = ts.isQualifiedName(node.parent) || ts.isTypeNode(node.parent);
+  let outer: ts.Node | null = inType ? null : node;
+  for (let up: ts.Node = node.parent; !ts.isSourceFile(up); up = up.parent) {
+    if (ts.isExpression(up) && !ts.isTypeNode(up)) outer = up;
   }
   return outer;
 }
