@@ -1,0 +1,50 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
+
+describe("addresses", () => {
+  it.each(["0.0.0.0", "127.0.0.1", "255.255.255.255"])("reads %s", (text) => {
+    expect(formatIpv4(parseIpv4(text)!)).toBe(text);
+  });
+
+  it.each(["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "a.b.c.d"])("refuses %j", (text) => {
+    expect(parseIpv4(text)).toBeUndefined();
+  });
+
+  it.each([
+    ["::", "::"],
+    ["::1", "::1"],
+    ["2001:DB8:0:0:0:0:0:1", "2001:db8::1"],
+    ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+    ["1:0:0:2:0:0:0:3", "1:0:0:2::3"],
+    ["::ffff:192.0.2.1", "::ffff:c000:201"],
+    ["fe80::", "fe80::"],
+  ])("reads %s as %s", (text, canonical) => {
+    expect(formatIpv6(parseIpv6(text)!)).toBe(canonical);
+  });
+
+  it.each([
+    "",
+    ":",
+    ":::",
+    "1::2::3",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "12345::",
+    "g::",
+    "1.2.3.4::",
+    "1:2:3:4:5:6:7::8:9",
+    "fe80::1%lo",
+  ])("refuses %j", (text) => {
+    expect(parseIpv6(text)).toBeUndefined();
+  });
+
+  it("come back from their canonical text", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (octets) => {
+        expect(parseIpv6(formatIpv6(octets))).toEqual(octets);
+      }),
+    );
+  });
+});

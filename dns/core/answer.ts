@@ -1,0 +1,187 @@
+/**
+ * The answer to a question, from the zones that we serve. Written to be read beside the algorithm
+ * of RFC 1034 section 4.3.2, as RFC 4592 and RFC 6604 sharpen it. Reads no clock and no network.
+ */
+import { CLASS, RCODE, TYPE } from "./codes";
+import { child, fold, isWithin, type Name, nameAt, parentOf } from "./names";
+import { negativeSoa, type Node, type RRset, targetOf, type ZoneView } from "./zone";
+
+/** An RRset under the name it is shown at: its own, or the one a wildcard stands in for. */
+export interface OwnedRRset {
+  readonly owner: Name;
+  readonly rrset: RRset;
+}
+
+export interface Answer {
+  readonly rcode: number;
+  /** The AA bit: about the first owner name in the answer (RFC 2181 section 6). */
+  readonly isAuthoritative: boolean;
+  readonly answers: readonly OwnedRRset[];
+  readonly authorities: readonly OwnedRRset[];
+  readonly additionals: readonly OwnedRRset[];
+  /** Leading additionals that a referral cannot do without (RFC 9471 section 3). */
+  readonly glue: number;
+}
+
+/** Where zones are found. */
+export interface Zones {
+  zoneOf(name: Name): ZoneView | undefined;
+}
+
+export interface Asked {
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+}
+
+/** A longer chain is a mistake or a loop: what was found until then is the answer. */
+const MAX_CHAIN = 8;
+
+const EMPTY = { answers: [], authorities: [], additionals: [], glue: 0 } as const;
+
+const refused: Answer = { rcode: RCODE.REFUSED, isAuthoritative: false, ...EMPTY };
+
+/** Answer `question`. Total: any question has an answer. */
+export function answer(zones: Zones, question: Asked): Answer {
+  // Transfers are not offered, and other classes hold nothing (RFC 8906 section 3.1).
+  const isTransfer = question.type === TYPE.AXFR || question.type === TYPE.IXFR;
+  if (question.class !== CLASS.IN || isTransfer) return refused;
+  const zone = zoneFor(zones, question);
+  return zone ? follow(zones, zone, question) : refused;
+}
+
+/** DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1), where we serve it. */
+function zoneFor(zones: Zones, { name, type }: Asked): ZoneView | undefined {
+  const zone = zones.zoneOf(name);
+  if (type !== TYPE.DS || zone?.origin !== name) return zone;
+  return zones.zoneOf(parentOf(name)) ?? zone;
+}
+
+/** Steps 2 and 3, again for each CNAME. Rcode and SOA are those of the last name (RFC 6604). */
+function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
+  const chain: OwnedRRset[] = [];
+  let owner = name;
+  let zone = first;
+  while (chain.length < MAX_CHAIN) {
+    const found = lookup(zone, owner, type);
+    if (found.kind === "cut") return referral(zones, chain, found);
+    if (found.kind === "nothing") return negative(zone, RCODE.NXDOMAIN, chain);
+    const cname = found.node.get(TYPE.CNAME);
+    if (!cname || type === TYPE.CNAME || type === TYPE.ANY) {
+      return atNode(zones, zone, { owner, type, node: found.node, chain });
+    }
+    chain.push({ owner, rrset: cname });
+    owner = fold(nameAt(cname.rdatas[0]!, 0) ?? owner);
+    if (chain.some((link) => link.owner === owner)) break;
+    const next = zones.zoneOf(owner);
+    if (!next) break;
+    zone = next;
+  }
+  return positive(chain, []);
+}
+
+type Found =
+  | { readonly kind: "node"; readonly node: Node }
+  | { readonly kind: "cut"; readonly owner: Name; readonly ns: RRset }
+  | { readonly kind: "nothing" };
+
+/** Step 3: from the origin down, label by label, until the name, a cut, or nothing. */
+function lookup(zone: ZoneView, name: Name, type: number): Found {
+  let closest = zone.origin;
+  for (const at of pathTo(name, zone.origin)) {
+    const node = zone.node(at);
+    if (!node) {
+      // Only the closest encloser's wildcard stands in (RFC 4592 section 3.3.1).
+      const wildcard = zone.node(child("*", closest));
+      return wildcard ? { kind: "node", node: wildcard } : { kind: "nothing" };
+    }
+    const ns = node.get(TYPE.NS);
+    if (ns && !(at === name && type === TYPE.DS)) return { kind: "cut", owner: at, ns };
+    closest = at;
+  }
+  return { kind: "node", node: zone.node(name)! };
+}
+
+/** The names below `origin` on the way down to `name`, which is the last. */
+function pathTo(name: Name, origin: Name): Name[] {
+  const path: Name[] = [];
+  for (let at = name; at !== origin; at = parentOf(at)) path.push(at);
+  return path.reverse();
+}
+
+interface Hit {
+  readonly owner: Name;
+  readonly type: number;
+  readonly node: Node;
+  readonly chain: readonly OwnedRRset[];
+}
+
+function atNode(zones: Zones, zone: ZoneView, { owner, type, node, chain }: Hit): Answer {
+  const rrset = type === TYPE.ANY ? anyOf(node) : node.get(type);
+  if (!rrset) return negative(zone, RCODE.NOERROR, chain);
+  return positive([...chain, { owner, rrset }], addressesOf(zones, [rrset], owner));
+}
+
+/** ANY gets one small RRset instead of all (RFC 8482 sections 4.1 and 4.2). */
+function anyOf(node: Node): RRset | undefined {
+  return node.size === 0 ? undefined : (node.get(TYPE.CNAME) ?? RFC8482);
+}
+
+const RFC8482: RRset = {
+  type: TYPE.HINFO,
+  ttl: 60,
+  rdatas: [Uint8Array.of(7, ...Array.from("RFC8482", (letter) => letter.charCodeAt(0)), 0)],
+};
+
+function positive(answers: readonly OwnedRRset[], additionals: readonly OwnedRRset[]): Answer {
+  return { ...EMPTY, rcode: RCODE.NOERROR, isAuthoritative: true, answers, additionals };
+}
+
+/** NXDOMAIN or NODATA, with the SOA so that it may be cached (RFC 2308 sections 3 and 5). */
+function negative(zone: ZoneView, rcode: number, answers: readonly OwnedRRset[]): Answer {
+  const authorities = [{ owner: zone.origin, rrset: negativeSoa(zone.soa) }];
+  return { ...EMPTY, rcode, isAuthoritative: true, answers, authorities };
+}
+
+/** Step 3b: the zone is cut here; who knows more is said with the addresses we hold. */
+function referral(
+  zones: Zones,
+  chain: readonly OwnedRRset[],
+  { owner, ns }: { readonly owner: Name; readonly ns: RRset },
+): Answer {
+  const addresses = addressesOf(zones, [ns], owner, owner);
+  const glue = addresses.filter((address) => isWithin(address.owner, owner));
+  const others = addresses.filter((address) => !isWithin(address.owner, owner));
+  return {
+    rcode: RCODE.NOERROR,
+    isAuthoritative: chain.length > 0,
+    answers: chain,
+    authorities: [{ owner, rrset: ns }],
+    additionals: [...glue, ...others],
+    glue: glue.length,
+  };
+}
+
+/** Addresses of the hosts that NS, MX and SRV point to, as far as we have them (step 6). */
+function addressesOf(
+  zones: Zones,
+  rrsets: readonly RRset[],
+  asked: Name,
+  cut?: Name,
+): OwnedRRset[] {
+  const addresses: OwnedRRset[] = [];
+  const seen = new Set<Name>([cut === undefined ? asked : ""]);
+  for (const { type, rdatas } of rrsets) {
+    if (type !== TYPE.NS && type !== TYPE.MX && type !== TYPE.SRV) continue;
+    for (const rdata of rdatas) {
+      const owner = fold(targetOf(type, rdata) ?? "");
+      if (owner === "" || seen.has(owner)) continue;
+      seen.add(owner);
+      const node = zones.zoneOf(owner)?.node(owner);
+      for (const rrset of [node?.get(TYPE.A), node?.get(TYPE.AAAA)]) {
+        if (rrset) addresses.push({ owner, rrset });
+      }
+    }
+  }
+  return addresses;
+}

@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+
+import { catalogOf, lines, wireName, zoneChanges } from "./__tests__/zone-text";
+import { answer } from "./answer";
+import type { Catalog, Change } from "./catalog";
+import { RCODE, typeCode } from "./codes";
+import { isAfter } from "./serial";
+
+const platformZone = zoneChanges("repl.test", [
+  "repl.test 60 SOA ns1.repl.test hostmaster.repl.test 1 3600 600 86400 60",
+  "repl.test 60 NS ns1.repl.test",
+  "ns1.repl.test 60 A 127.0.0.1",
+  'own.demo.repl.test 60 TXT "mine"',
+]);
+const placed: Change[] = [
+  { kind: "cluster", id: "east", ingress: ["127.0.1.1"] },
+  { kind: "cluster", id: "west", ingress: ["127.0.2.1"] },
+  { kind: "repl", id: "h1", name: "hello", owner: "demo", clusterId: "east", generation: 1 },
+];
+
+function example(validationZone = ""): Catalog {
+  return catalogOf({ platformZone: "repl.test", validationZone }, platformZone, placed);
+}
+
+function ask(catalog: Catalog, name: string, type: string): string[] | number {
+  const reply = answer(catalog, { name: wireName(name), type: typeCode(type)!, class: 1 });
+  return reply.rcode === RCODE.NOERROR ? lines(reply.answers) : reply.rcode;
+}
+
+const challenge = (name: string, ...values: string[]): Change => {
+  return { kind: "challenge", zone: "repl.test", name, values, revision: 5 };
+};
+
+describe("a catalog", () => {
+  it("answers platform names beside the zone's own data", () => {
+    const catalog = example();
+    expect(ask(catalog, "hello.demo.repl.test", "A")).toEqual([
+      "hello.demo.repl.test 60 A 127.0.1.1",
+    ]);
+    expect(ask(catalog, "own.demo.repl.test", "TXT")).toHaveLength(1);
+    expect(ask(catalog, "demo.repl.test", "A")).toEqual([]);
+    expect(ask(catalog, "nobody.demo.repl.test", "A")).toBe(RCODE.NXDOMAIN);
+    expect(ask(catalog, "x.hello.demo.repl.test", "A")).toBe(RCODE.NXDOMAIN);
+  });
+
+  it("answers several challenge values at once, and none after they are gone", () => {
+    const catalog = example();
+    const name = "_acme-challenge.hello.demo.repl.test";
+    catalog.apply({ changes: [challenge(name, "one", 'tw"o\\')], seq: 0 });
+    expect(ask(catalog, name, "TXT")).toEqual([
+      `${name} 60 TXT "one"`,
+      `${name} 60 TXT "tw\\"o\\\\"`,
+    ]);
+    catalog.apply({ changes: [challenge(name)], seq: 0 });
+    expect(ask(catalog, name, "TXT")).toBe(RCODE.NXDOMAIN);
+    expect(ask(catalog, "hello.demo.repl.test", "A")).toHaveLength(1);
+  });
+
+  it("keeps challenges and TXT records of one name apart", () => {
+    const catalog = example();
+    const name = "_acme-challenge.own.demo.repl.test";
+    const txt = zoneChanges("repl.test", [`${name} 300 TXT "kept"`]).slice(1);
+    catalog.apply({ changes: [...txt, challenge(name, "one")], seq: 0 });
+    expect(ask(catalog, name, "TXT")).toEqual([`${name} 60 TXT "one"`, `${name} 60 TXT "kept"`]);
+    catalog.apply({ changes: [challenge(name)], seq: 0 });
+    expect(ask(catalog, name, "TXT")).toEqual([`${name} 300 TXT "kept"`]);
+  });
+
+  it.each([
+    ["_acme-challenge.hello.demo.repl.test", "_acme-challenge.hello.demo.v.example"],
+    ["_acme-challenge.h1.id.repl.test", "_acme-challenge.h1.id.v.example"],
+    ["_acme-challenge.demo.repl.test", "_acme-challenge.demo.v.example"],
+    ["_acme-challenge.repl.test", "_acme-challenge.v.example"],
+  ])("sends %s into the validation zone", (name, target) => {
+    expect(ask(example("v.example"), name, "TXT")).toEqual([`${name} 60 CNAME ${target}`]);
+  });
+
+  it("sends nothing there that does not exist, is answered here, or is there already", () => {
+    const catalog = example("v.repl.test");
+    expect(ask(catalog, "_acme-challenge.nobody.demo.repl.test", "TXT")).toBe(RCODE.NXDOMAIN);
+    expect(ask(catalog, "_acme-challenge._acme-challenge.repl.test", "TXT")).toBe(RCODE.NXDOMAIN);
+    catalog.apply({ changes: [challenge("_acme-challenge.repl.test", "own")], seq: 0 });
+    expect(ask(catalog, "_acme-challenge.repl.test", "TXT")).toHaveLength(1);
+    catalog.apply({ changes: [challenge("_acme-challenge.h1.id.v.repl.test", "there")], seq: 0 });
+    expect(ask(catalog, "_acme-challenge.h1.id.repl.test", "TXT")).toHaveLength(2);
+  });
+
+  it("raises the serial with every visible change", () => {
+    const catalog = example();
+    const serial = (): number => catalog.zones[0]!.serial;
+    const steps: Parameters<Catalog["apply"]>[0][] = [
+      { changes: [{ ...placed[2]!, generation: 2, clusterId: "west" } as Change], seq: 1 },
+      { changes: [challenge("_acme-challenge.repl.test", "x")], seq: 0 },
+      { changes: [{ kind: "repl_gone", id: "h1" }], seq: 2 },
+      {
+        changes: zoneChanges("repl.test", ["new.repl.test 60 A 192.0.2.1"]).map((c) => ({
+          ...c,
+          revision: 6,
+        })),
+        seq: 0,
+      },
+    ];
+    for (const step of steps) {
+      const before = serial();
+      catalog.apply(step);
+      expect(isAfter(serial(), before)).toBe(true);
+    }
+    expect(catalog.seq).toBe(2);
+  });
+
+  it("serves no zone before it has its SOA, and none it was not given", () => {
+    const catalog = catalogOf({ platformZone: "repl.test", validationZone: "" }, [
+      { kind: "zone", zone: "repl.test", base: 1, revision: 1 },
+      {
+        kind: "rrset",
+        zone: "other.test",
+        name: "other.test",
+        type: 1,
+        ttl: 1,
+        values: [],
+        revision: 1,
+      },
+    ]);
+    expect(ask(catalog, "repl.test", "SOA")).toBe(RCODE.REFUSED);
+  });
+});

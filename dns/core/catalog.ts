@@ -1,0 +1,273 @@
+/**
+ * Everything that a name server instance knows, moved by changes. The main thread and its worker
+ * each hold one and apply the same changes, so what one was told the other answers.
+ *
+ * A change is plain data in presentation form: it goes to the worker by message, to disk in the
+ * snapshot, and comes from the database's rows. Names in it are absolute, without a trailing dot.
+ */
+import { TYPE } from "./codes";
+import {
+  fold,
+  isWithin,
+  labelsOf,
+  type Name,
+  nameOctets,
+  parentOf,
+  parseName,
+  rebase,
+} from "./names";
+import { Platform, PLATFORM_TTL_SECONDS } from "./platform";
+import { parseRdata } from "./rdata";
+import { serialOf } from "./serial";
+import { EMPTY_NODE, type Node, type RRset, Zone, type ZoneView } from "./zone";
+
+export type Change =
+  | {
+      readonly kind: "zone";
+      readonly zone: string;
+      readonly base: number;
+      readonly revision: number;
+    }
+  | {
+      readonly kind: "rrset";
+      readonly zone: string;
+      readonly name: string;
+      readonly type: number;
+      readonly ttl: number;
+      /** In presentation form. None: the RRset is gone. */
+      readonly values: readonly string[];
+      readonly revision: number;
+    }
+  | {
+      readonly kind: "challenge";
+      readonly zone: string;
+      readonly name: string;
+      /** The TXT values that stand at the name now. None: the challenge is gone. */
+      readonly values: readonly string[];
+      readonly revision: number;
+    }
+  | { readonly kind: "cluster"; readonly id: string; readonly ingress: readonly string[] }
+  | { readonly kind: "cluster_gone"; readonly id: string }
+  | {
+      readonly kind: "repl";
+      readonly id: string;
+      readonly name: string;
+      readonly owner: string;
+      readonly clusterId: string;
+      readonly generation: number;
+    }
+  | { readonly kind: "repl_gone"; readonly id: string };
+
+/** Changes that become visible together, and how far in the placement log they lead. */
+export interface Batch {
+  readonly changes: readonly Change[];
+  /** Sequence of the last log entry in it; 0 when it holds no log entries. */
+  readonly seq: number;
+}
+
+export interface CatalogOptions {
+  /** The zone in which repls have their names. */
+  readonly platformZone: string;
+  /** Where DNS-01 look-ups go unless we have the values ourselves; "" for nowhere. */
+  readonly validationZone: string;
+}
+
+/** Labels in front of a name whose control is proven there (RFC 8555 section 8.4). */
+export const CHALLENGE_LABEL = "_acme-challenge";
+const CHALLENGE_PREFIX = `\x0f${CHALLENGE_LABEL}`;
+
+/** A challenge is short-lived, so that a wrong answer is too. */
+export const CHALLENGE_TTL_SECONDS = 60;
+
+interface Member {
+  readonly zone: Zone;
+  readonly view: ZoneView;
+  base: number;
+  revision: number;
+}
+
+/** Read a name that our own tables hold; those were checked on their way in. */
+function known(text: string): Name {
+  const name = parseName(text);
+  if (!name.ok) throw new Error(`Cannot read the stored name: ${name.reason}`);
+  return fold(name.value);
+}
+
+export class Catalog {
+  readonly platform = new Platform();
+  readonly #members = new Map<Name, Member>();
+  readonly #platformOrigin: Name;
+  readonly #validationOrigin: Name | undefined;
+  #seq = 0;
+
+  constructor(options: CatalogOptions) {
+    this.#platformOrigin = known(options.platformZone);
+    this.#validationOrigin = options.validationZone ? known(options.validationZone) : undefined;
+  }
+
+  /** Sequence of the last entry of the placement log that answers show. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  get zones(): { name: Name; serial: number; names: number }[] {
+    return [...this.#members.values()].map(({ zone }) => ({
+      name: zone.origin,
+      serial: zone.serial,
+      names: zone.size + (zone.origin === this.#platformOrigin ? this.platform.size : 0),
+    }));
+  }
+
+  apply({ changes, seq }: Batch): void {
+    const touched = new Set<Member>();
+    for (const change of changes) this.#applyOne(change, touched);
+    if (seq > this.#seq) {
+      this.#seq = seq;
+      const platform = this.#members.get(this.#platformOrigin);
+      if (platform) touched.add(platform);
+    }
+    for (const member of touched) this.#setSerial(member);
+  }
+
+  /** The zone closest above `name`, or undefined when we serve none. */
+  zoneOf(name: Name): ZoneView | undefined {
+    for (let at = name; ; at = parentOf(at)) {
+      const member = this.#members.get(at);
+      if (member && member.zone.soa.rdatas.length > 0) return member.view;
+      if (at.charCodeAt(0) === 0) return undefined;
+    }
+  }
+
+  #applyOne(change: Change, touched: Set<Member>): void {
+    switch (change.kind) {
+      case "zone":
+        touched.add(this.#setZone(change));
+        return;
+      case "rrset":
+        return this.#setRecords(change, change.type, change.ttl, change.values, touched);
+      case "challenge": {
+        const quoted = change.values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`);
+        return this.#setRecords(change, CHALLENGE_TYPE, CHALLENGE_TTL_SECONDS, quoted, touched);
+      }
+      case "cluster":
+        return this.platform.setCluster(change.id, change.ingress);
+      case "cluster_gone":
+        return this.platform.setCluster(change.id, []);
+      case "repl":
+        this.platform.setRepl(change);
+        return;
+      case "repl_gone":
+        return this.platform.removeRepl(change.id);
+    }
+  }
+
+  #setZone(change: Change & { kind: "zone" }): Member {
+    const origin = known(change.zone);
+    const existing = this.#members.get(origin);
+    if (existing) {
+      existing.base = change.base;
+      existing.revision = Math.max(existing.revision, change.revision);
+      return existing;
+    }
+    const zone = new Zone(origin);
+    const view = new View(zone, origin === this.#platformOrigin ? this.platform : undefined, {
+      validation: this.#validationOrigin,
+    });
+    const member: Member = { zone, view, base: change.base, revision: change.revision };
+    this.#members.set(origin, member);
+    return member;
+  }
+
+  #setRecords(
+    at: { readonly zone: string; readonly name: string; readonly revision: number },
+    type: number,
+    ttl: number,
+    values: readonly string[],
+    touched: Set<Member>,
+  ): void {
+    const member = this.#members.get(known(at.zone));
+    const name = known(at.name);
+    if (!member || !isWithin(name, member.zone.origin)) return;
+    member.revision = Math.max(member.revision, at.revision);
+    touched.add(member);
+    const rdataType = type === CHALLENGE_TYPE ? TYPE.TXT : type;
+    const rdatas: Uint8Array[] = [];
+    for (const value of values) {
+      const rdata = parseRdata(rdataType, value);
+      if (!rdata.ok) throw new Error(`Cannot read the stored data: ${rdata.reason}`);
+      rdatas.push(rdata.value);
+    }
+    const rrset = rdatas.length > 0 ? { type: rdataType, ttl, rdatas } : undefined;
+    member.zone.set(name, type, rrset);
+  }
+
+  #setSerial(member: Member): void {
+    const isPlatform = member.zone.origin === this.#platformOrigin;
+    member.zone.setSerial(serialOf(member.base, member.revision, isPlatform ? this.#seq : 0));
+  }
+}
+
+/** Challenges lie beside the TXT records of their name, under a type that no question can have. */
+const CHALLENGE_TYPE = 0x10000 + TYPE.TXT;
+
+/** A zone's data, with what follows from the platform's state laid under it. */
+class View implements ZoneView {
+  readonly #zone: Zone;
+  readonly #platform: Platform | undefined;
+  readonly #validation: Name | undefined;
+
+  constructor(zone: Zone, platform: Platform | undefined, to: { validation: Name | undefined }) {
+    this.#zone = zone;
+    this.#platform = platform;
+    this.#validation = to.validation;
+  }
+
+  get origin(): Name {
+    return this.#zone.origin;
+  }
+
+  get soa(): RRset {
+    return this.#zone.soa;
+  }
+
+  node(name: Name): Node | undefined {
+    const own = this.#zone.node(name);
+    const node = own?.has(CHALLENGE_TYPE) ? withChallenges(own) : own;
+    if (!this.#platform || node?.has(TYPE.CNAME)) return node;
+    if (name.startsWith(CHALLENGE_PREFIX)) return this.#challengeNode(name, node);
+    const derived = this.#platform.node(this.#labelsBelowOrigin(name));
+    if (!derived || !node || node.size === 0) return derived ?? node;
+    return derived.size === 0 ? node : new Map([...derived, ...node]);
+  }
+
+  /** `_acme-challenge.X`: what we were given, else the way to where someone else answers for X. */
+  #challengeNode(name: Name, own: Node | undefined): Node | undefined {
+    const validation = this.#validation;
+    if (own?.has(TYPE.TXT) || validation === undefined || isWithin(name, validation)) return own;
+    const parent = parentOf(name);
+    const target = rebase(name, this.origin, validation);
+    if (target === undefined || parent.startsWith(CHALLENGE_PREFIX) || !this.node(parent))
+      return own;
+    const rdatas = [nameOctets(target)];
+    return new Map([[TYPE.CNAME, { type: TYPE.CNAME, ttl: PLATFORM_TTL_SECONDS, rdatas }]]);
+  }
+
+  #labelsBelowOrigin(name: Name): string[] {
+    // Derived names have at most two labels, so a long name is not taken apart.
+    const depth = name.length - this.origin.length;
+    return depth > 2 * 64 ? [] : labelsOf(`${name.slice(0, depth)}\0`);
+  }
+}
+
+function withChallenges(own: Node): Node {
+  const merged = new Map(own);
+  const challenges = merged.get(CHALLENGE_TYPE)!;
+  const others = merged.get(TYPE.TXT);
+  merged.delete(CHALLENGE_TYPE);
+  merged.set(TYPE.TXT, {
+    type: TYPE.TXT,
+    ttl: Math.min(challenges.ttl, others?.ttl ?? challenges.ttl),
+    rdatas: [...challenges.rdatas, ...(others?.rdatas ?? [])],
+  });
+  return merged.size > 0 ? merged : EMPTY_NODE;
+}

@@ -1,0 +1,88 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { TYPE } from "./codes";
+import { Platform, type Repl } from "./platform";
+import { formatRdata } from "./rdata";
+
+const hello: Repl = { id: "h1", name: "hello", owner: "demo", generation: 1, clusterId: "east" };
+
+function addresses(platform: Platform, ...labels: string[]): string[] | undefined {
+  const node = platform.node(labels);
+  return node && [...node.values()].flatMap((s) => s.rdatas.map((d) => formatRdata(s.type, d)));
+}
+
+function example(): Platform {
+  const platform = new Platform();
+  platform.setCluster("east", ["127.0.1.1", "::1"]);
+  platform.setCluster("west", ["127.0.2.1"]);
+  platform.setRepl(hello);
+  return platform;
+}
+
+describe("platform names", () => {
+  it("answer the home cluster's ingress in their three forms", () => {
+    const platform = example();
+    for (const labels of [["hello", "demo"], ["hello--demo"], ["h1", "id"]]) {
+      expect(addresses(platform, ...labels)).toEqual(["127.0.1.1", "::1"]);
+    }
+  });
+
+  it("exist above their repls, without data", () => {
+    expect(addresses(example(), "demo")).toEqual([]);
+    expect(addresses(example(), "id")).toEqual([]);
+  });
+
+  it.each([[["nobody"]], [["hello", "nobody"]], [["h2", "id"]], [["x", "hello", "demo"]], [[]]])(
+    "do not exist otherwise: %j",
+    (labels) => {
+      expect(addresses(example(), ...labels)).toBeUndefined();
+    },
+  );
+
+  it("follow a move, and a cluster's new ingress", () => {
+    const platform = example();
+    expect(platform.setRepl({ ...hello, generation: 2, clusterId: "west" })).toBe(true);
+    expect(addresses(platform, "hello", "demo")).toEqual(["127.0.2.1"]);
+    platform.setCluster("west", ["192.0.2.7", "not an address"]);
+    expect(addresses(platform, "hello--demo")).toEqual(["192.0.2.7"]);
+    expect(platform.node(["hello", "demo"])?.get(TYPE.A)?.ttl).toBe(60);
+  });
+
+  it("exist without data while their cluster is unknown", () => {
+    const platform = new Platform();
+    platform.setRepl(hello);
+    expect(addresses(platform, "hello", "demo")).toEqual([]);
+  });
+
+  it("are gone with their repl, and their owner's with the last one", () => {
+    const platform = example();
+    platform.removeRepl("h1");
+    for (const labels of [["hello", "demo"], ["hello--demo"], ["h1", "id"], ["demo"]]) {
+      expect(addresses(platform, ...labels)).toBeUndefined();
+    }
+  });
+
+  it("pass to a new repl that takes a name before the old one's end is heard of", () => {
+    const platform = example();
+    platform.setRepl({ ...hello, id: "h2", clusterId: "west" });
+    platform.removeRepl("h1");
+    expect(addresses(platform, "hello", "demo")).toEqual(["127.0.2.1"]);
+  });
+
+  it("show the highest generation, whatever the order and the repeats", () => {
+    const moves = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(moves, (generations) => {
+        const platform = new Platform();
+        let highest = 0;
+        for (const generation of generations) {
+          platform.setRepl({ ...hello, generation, clusterId: `c${generation}` });
+          highest = Math.max(highest, generation);
+          expect(platform.repl("h1")?.clusterId).toBe(`c${highest}`);
+        }
+      }),
+      { seed: 50 },
+    );
+  });
+});

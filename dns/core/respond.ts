@@ -1,0 +1,123 @@
+/**
+ * Query octets in, answer octets out. The one place of the name server that catches: whatever an
+ * answer stumbles over, the asker gets SERVFAIL and the next query is answered.
+ */
+import { type Answer, answer, type OwnedRRset, type Zones } from "./answer";
+import { OPCODE, RCODE, TYPE } from "./codes";
+import { type Edns, FLAG, OPT_OCTETS, type Query, readHeader, readQuery, Writer } from "./wire";
+
+export type Transport = "udp" | "tcp";
+
+/** What passes everywhere without fragments (RFC 9715 section 3, DNS flag day 2020). */
+export const MAX_UDP_OCTETS = 1232;
+/** What every asker takes without EDNS (RFC 1035 section 4.2.1). */
+const MIN_UDP_OCTETS = 512;
+export const MAX_TCP_OCTETS = 65535;
+
+/** What became of a query, for the counters. */
+export interface Outcome {
+  /** Octets of the answer in `out`; 0 when there is none to send. */
+  readonly length: number;
+  readonly rcode: number;
+  readonly isTruncated: boolean;
+}
+
+const DROPPED: Outcome = { length: 0, rcode: RCODE.NOERROR, isTruncated: false };
+
+/**
+ * Answer `query` into `out`, which has room for the largest message of the transport. Never throws.
+ * What is no query (too short, or itself an answer) gets none, so that nobody can make us loop.
+ */
+export function respond(
+  zones: Zones,
+  query: Uint8Array,
+  transport: Transport,
+  out: Uint8Array,
+): Outcome {
+  const header = readHeader(query);
+  if (!header || header.isResponse) return DROPPED;
+  let read: Query = { header, question: undefined, edns: undefined };
+  try {
+    read = readQuery(query, header);
+    return write(out, query, read, transport, decide(zones, read));
+  } catch {
+    return write(out, query, read, transport, { ...NO_DATA, rcode: RCODE.SERVFAIL });
+  }
+}
+
+const NO_DATA: Answer = {
+  rcode: RCODE.NOERROR,
+  isAuthoritative: false,
+  answers: [],
+  authorities: [],
+  additionals: [],
+  glue: 0,
+};
+
+function decide(zones: Zones, { header, question, edns }: Query): Answer {
+  if (header.opcode !== OPCODE.QUERY) return { ...NO_DATA, rcode: RCODE.NOTIMP };
+  if (!question || question.type === TYPE.OPT) return { ...NO_DATA, rcode: RCODE.FORMERR };
+  if (edns && edns.version > 0) return { ...NO_DATA, rcode: RCODE.BADVERS };
+  return answer(zones, question);
+}
+
+function write(
+  out: Uint8Array,
+  query: Uint8Array,
+  { header, question, edns }: Query,
+  transport: Transport,
+  reply: Answer,
+): Outcome {
+  const limit = sizeLimit(transport, edns) - (edns ? OPT_OCTETS : 0);
+  // Of a malformed query, and of one for another purpose, only the header is trusted.
+  const isEchoed = header.opcode === OPCODE.QUERY && question !== undefined;
+  const writer = new Writer(out, limit, query, isEchoed ? question : undefined);
+  const isTruncated = !writeSections(writer, reply);
+  if (edns) writer.opt(edns, MAX_UDP_OCTETS, reply.rcode);
+  if (edns) writer.addCount(3, 1);
+  const copied = header.flags & (OPCODE_BITS | FLAG.RD);
+  const authoritative = reply.isAuthoritative ? FLAG.AA : 0;
+  const truncated = isTruncated ? FLAG.TC : 0;
+  writer.flags(FLAG.QR | copied | authoritative | truncated | (reply.rcode & 0xf));
+  return { length: writer.length, rcode: reply.rcode, isTruncated };
+}
+
+const OPCODE_BITS = 0x7800;
+
+function sizeLimit(transport: Transport, edns: Edns | undefined): number {
+  if (transport === "tcp") return MAX_TCP_OCTETS;
+  return edns ? Math.min(edns.size, MAX_UDP_OCTETS) : MIN_UDP_OCTETS;
+}
+
+/**
+ * Answers and authorities are there whole or not at all; then the message is truncated and empty
+ * (RFC 2181 section 9). Additional data that does not fit is left out, unless it is glue.
+ */
+function writeSections(writer: Writer, reply: Answer): boolean {
+  const isWhole =
+    writeSection(writer, 1, reply.answers) &&
+    writeSection(writer, 2, reply.authorities) &&
+    writeSection(writer, 3, reply.additionals.slice(0, reply.glue));
+  if (!isWhole) {
+    writer.clear();
+    return false;
+  }
+  for (const additional of reply.additionals.slice(reply.glue)) {
+    const before = writer.length;
+    if (!writeSection(writer, 3, [additional])) writer.truncate(before);
+  }
+  return true;
+}
+
+/** Write whole RRsets and count them; false, uncounted, when they do not fit. */
+function writeSection(writer: Writer, section: 1 | 2 | 3, rrsets: readonly OwnedRRset[]): boolean {
+  let records = 0;
+  for (const { owner, rrset } of rrsets) {
+    for (const rdata of rrset.rdatas) {
+      if (!writer.record({ owner, type: rrset.type, ttl: rrset.ttl, rdata })) return false;
+      records++;
+    }
+  }
+  writer.addCount(section, records);
+  return true;
+}

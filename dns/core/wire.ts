@@ -1,0 +1,301 @@
+/**
+ * Messages on the wire (RFC 1035 section 4.1, RFC 6891): a reader that touches each octet of a
+ * query once, and a writer that compresses names and never grows past its limit.
+ */
+import { TYPE } from "./codes";
+import { foldOctet, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name, nameAt, parentOf } from "./names";
+
+export const HEADER_OCTETS = 12;
+
+/** OPT: root owner, type, class, TTL, and a length of zero (RFC 6891 section 6.1.2). */
+export const OPT_OCTETS = 11;
+
+export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100 } as const;
+const OPCODE_MASK = 0x7800;
+/** The only flag of OPT that an answer copies (RFC 3225). */
+const DO = 0x8000;
+const POINTER = 0xc000;
+/** A pointer has 14 bits of offset. */
+const MAX_POINTER = 0x3fff;
+
+export interface Question {
+  /** The name asked, folded. */
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+  /** Where the question section ends in the query; it is copied octet for octet. */
+  readonly end: number;
+}
+
+export interface Edns {
+  readonly version: number;
+  /** The size that the asker takes over UDP, at least 512 (RFC 6891 section 6.2.3). */
+  readonly size: number;
+  readonly dnssecOk: boolean;
+}
+
+export interface Header {
+  readonly id: number;
+  readonly flags: number;
+  readonly opcode: number;
+  readonly isResponse: boolean;
+}
+
+/** A query, as far as it could be read: no question means that it is malformed. */
+export interface Query {
+  readonly header: Header;
+  readonly question: Question | undefined;
+  readonly edns: Edns | undefined;
+}
+
+const u16 = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | octets[at + 1]!;
+
+/** The header, or undefined below twelve octets: there is nothing to answer to. */
+export function readHeader(octets: Uint8Array): Header | undefined {
+  if (octets.length < HEADER_OCTETS) return undefined;
+  const flags = u16(octets, 2);
+  const isResponse = (flags & FLAG.QR) !== 0;
+  return { id: u16(octets, 0), flags, opcode: (flags & OPCODE_MASK) >> 11, isResponse };
+}
+
+/**
+ * Read a query: one question, no answers, at most one OPT. Everything else is malformed: counts
+ * that lie, a pointer in the question, two OPTs, octets left over. Linear in the query's length.
+ */
+export function readQuery(octets: Uint8Array, header: Header): Query {
+  const malformed: Query = { header, question: undefined, edns: undefined };
+  const hasOneQuestion = u16(octets, 4) === 1; // RFC 9619
+  const hasAnswers = u16(octets, 6) !== 0 || u16(octets, 8) !== 0;
+  if (!hasOneQuestion || hasAnswers) return malformed;
+  const question = readQuestion(octets);
+  if (!question) return malformed;
+  const edns = readAdditional(octets, question.end, u16(octets, 10));
+  return edns === "malformed" ? malformed : { header, question, edns };
+}
+
+function readQuestion(octets: Uint8Array): Question | undefined {
+  let at = HEADER_OCTETS;
+  let name = "";
+  for (;;) {
+    const length = octets[at];
+    if (length === undefined || length > MAX_LABEL_OCTETS) return undefined;
+    if (at - HEADER_OCTETS + 1 + length > MAX_NAME_OCTETS) return undefined;
+    const end = at + 1 + length;
+    if (end > octets.length) return undefined;
+    for (; at < end; at++) name += String.fromCharCode(foldOctet(octets[at]!));
+    if (length === 0) break;
+  }
+  if (at + 4 > octets.length) return undefined;
+  return { name, type: u16(octets, at), class: u16(octets, at + 2), end: at + 4 };
+}
+
+/** The OPT among `count` records from `at`, which must end where the query ends. */
+function readAdditional(octets: Uint8Array, at: number, count: number) {
+  let edns: Edns | undefined;
+  for (let record = 0; record < count; record++) {
+    const fixed = skipName(octets, at);
+    if (fixed === undefined || fixed + 10 > octets.length) return "malformed" as const;
+    const data = fixed + 10;
+    const end = data + u16(octets, fixed + 8);
+    if (end > octets.length) return "malformed" as const;
+    if (u16(octets, fixed) === TYPE.OPT) {
+      const isWellFormed = fixed === at + 1 && hasWholeOptions(octets, data, end);
+      if (edns || !isWellFormed) return "malformed" as const;
+      edns = readOpt(octets, fixed);
+    }
+    at = end;
+  }
+  return at === octets.length ? edns : ("malformed" as const);
+}
+
+function readOpt(octets: Uint8Array, fixed: number): Edns {
+  const size = Math.max(512, u16(octets, fixed + 2));
+  const dnssecOk = (u16(octets, fixed + 6) & DO) !== 0;
+  return { version: octets[fixed + 5]!, size, dnssecOk };
+}
+
+function hasWholeOptions(octets: Uint8Array, at: number, end: number): boolean {
+  while (at < end) {
+    if (at + 4 > end) return false;
+    at += 4 + u16(octets, at + 2);
+  }
+  return at === end;
+}
+
+/** Where the name at `at` ends. A pointer ends it; nobody follows it, so nobody can loop. */
+function skipName(octets: Uint8Array, at: number): number | undefined {
+  for (const start = at; at - start < MAX_NAME_OCTETS;) {
+    const length = octets[at];
+    if (length === undefined) return undefined;
+    if (length === 0) return at + 1;
+    if (length >= 0xc0) return at + 2;
+    if (length > MAX_LABEL_OCTETS) return undefined;
+    at += 1 + length;
+  }
+  return undefined;
+}
+
+/** Where names are in the RDATA of the types that may be compressed (RFC 3597 section 4). */
+const COMPRESSED_NAMES: Readonly<Record<number, { skip: number; names: number }>> = {
+  [TYPE.NS]: { skip: 0, names: 1 },
+  [TYPE.CNAME]: { skip: 0, names: 1 },
+  [TYPE.PTR]: { skip: 0, names: 1 },
+  [TYPE.MX]: { skip: 2, names: 1 },
+  [TYPE.SOA]: { skip: 0, names: 2 },
+};
+
+/** A record to write: the owner is said by the answer, since a node may have many names. */
+export interface RecordData {
+  readonly owner: Name;
+  readonly type: number;
+  readonly ttl: number;
+  readonly rdata: Uint8Array;
+}
+
+/**
+ * Writes one message into `octets`. Records go up to `limit`: one that does not fit is not written
+ * at all, and `record()` says so. OPT comes last and may pass the limit: leave room for it.
+ */
+export class Writer {
+  readonly #octets: Uint8Array;
+  readonly #limit: number;
+  readonly #question: Question | undefined;
+  /** Names written so far, and where. Made at the first name that is not the one asked for. */
+  #offsets: Map<Name, number> | undefined;
+  #end: number;
+
+  constructor(octets: Uint8Array, limit: number, query: Uint8Array, question?: Question) {
+    this.#octets = octets;
+    this.#limit = Math.min(limit, octets.length);
+    this.#question = question;
+    this.#end = question ? question.end : HEADER_OCTETS;
+    octets.set(query.subarray(0, this.#end));
+    octets.fill(0, 4, HEADER_OCTETS);
+    if (question) this.#set16(4, 1);
+  }
+
+  get length(): number {
+    return this.#end;
+  }
+
+  flags(flags: number): void {
+    this.#set16(2, flags);
+  }
+
+  /** Count more records in a section: 1 answer, 2 authority, 3 additional. */
+  addCount(section: 1 | 2 | 3, records: number): void {
+    const at = 4 + 2 * section;
+    this.#set16(at, u16(this.#octets, at) + records);
+  }
+
+  /** Forget all records: the message does not hold them (RFC 2181 section 9). */
+  clear(): void {
+    this.truncate(this.#question ? this.#question.end : HEADER_OCTETS);
+    this.#octets.fill(0, 6, HEADER_OCTETS);
+  }
+
+  /** Forget what was written behind `length`, and was not counted yet. */
+  truncate(length: number): void {
+    this.#end = length;
+    for (const [name, offset] of this.#offsets ?? []) {
+      if (offset >= length) this.#offsets!.delete(name);
+    }
+  }
+
+  record({ owner, type, ttl, rdata }: RecordData): boolean {
+    const start = this.#end;
+    if (!this.#name(owner) || !this.#fits(10)) return this.#undo(start);
+    this.#put16(type);
+    this.#put16(1); // class IN
+    this.#put16(ttl >>> 16);
+    this.#put16(ttl & 0xffff);
+    this.#end += 2;
+    const data = this.#end;
+    if (!this.#rdata(type, rdata)) return this.#undo(start);
+    this.#set16(data - 2, this.#end - data);
+    return true;
+  }
+
+  /** OPT: our size, the upper bits of the rcode, version 0, and DO as it was asked. */
+  opt(edns: Edns, size: number, rcode: number): void {
+    this.#octets[this.#end++] = 0;
+    this.#put16(TYPE.OPT);
+    this.#put16(size);
+    this.#put16((rcode >> 4) << 8);
+    this.#put16(edns.dnssecOk ? DO : 0);
+    this.#put16(0);
+  }
+
+  #rdata(type: number, rdata: Uint8Array): boolean {
+    const layout = COMPRESSED_NAMES[type];
+    if (!layout) return this.#raw(rdata);
+    if (!this.#raw(rdata.subarray(0, layout.skip))) return false;
+    let at = layout.skip;
+    for (let count = 0; count < layout.names; count++) {
+      const name = nameAt(rdata, at);
+      if (name === undefined || !this.#name(name)) return false;
+      at += name.length;
+    }
+    return this.#raw(rdata.subarray(at));
+  }
+
+  /** Write a name, ending in a pointer when its tail was written before (RFC 1035 4.1.4). */
+  #name(name: string): boolean {
+    const question = this.#question;
+    if (question && name === question.name) return this.#pointer(HEADER_OCTETS);
+    const offsets = (this.#offsets ??= this.#questionOffsets());
+    for (let rest = name; rest.charCodeAt(0) !== 0; rest = parentOf(rest)) {
+      const known = offsets.get(rest);
+      if (known !== undefined) return this.#pointer(known);
+      const length = rest.charCodeAt(0);
+      if (!this.#fits(1 + length)) return false;
+      if (this.#end <= MAX_POINTER) offsets.set(rest, this.#end);
+      for (let at = 0; at <= length; at++) this.#octets[this.#end++] = rest.charCodeAt(at);
+    }
+    return this.#raw(ROOT_OCTETS);
+  }
+
+  #questionOffsets(): Map<Name, number> {
+    const offsets = new Map<Name, number>();
+    let at = HEADER_OCTETS;
+    for (let rest = this.#question?.name ?? "\0"; rest.charCodeAt(0) !== 0; rest = parentOf(rest)) {
+      offsets.set(rest, at);
+      at += 1 + rest.charCodeAt(0);
+    }
+    return offsets;
+  }
+
+  #pointer(offset: number): boolean {
+    if (!this.#fits(2)) return false;
+    this.#put16(POINTER | offset);
+    return true;
+  }
+
+  #raw(octets: Uint8Array): boolean {
+    if (!this.#fits(octets.length)) return false;
+    this.#octets.set(octets, this.#end);
+    this.#end += octets.length;
+    return true;
+  }
+
+  #undo(start: number): false {
+    this.truncate(start);
+    return false;
+  }
+
+  #fits(length: number): boolean {
+    return this.#end + length <= this.#limit;
+  }
+
+  #put16(value: number): void {
+    this.#set16(this.#end, value);
+    this.#end += 2;
+  }
+
+  #set16(at: number, value: number): void {
+    this.#octets[at] = value >> 8;
+    this.#octets[at + 1] = value & 0xff;
+  }
+}
+
+const ROOT_OCTETS = Uint8Array.of(0);
