@@ -2,11 +2,10 @@ import { APIError, api } from "encore.dev/api";
 import type { Max, MaxLen, Min, MinLen } from "encore.dev/validate";
 
 import { unreadyReasons, untilDrained } from "../shared/hosting";
-import { applyChange, checkCluster, type ClusterChange } from "./core/cluster";
+import { applyChange, checkCluster, type ClusterChange, type ClusterState } from "./core/cluster";
 import type { Decision, DecisionStatus } from "./core/decision";
-import type { ClusterState, LogEntry } from "./core/log";
 import { checkHostname, checkReplName } from "./core/names";
-import type { Policy } from "./core/placement";
+import type { LogEntry, Policy } from "./core/placement";
 import { config } from "./settings";
 import * as store from "./store";
 import { readTail } from "./tail";

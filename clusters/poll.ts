@@ -1,4 +1,4 @@
-import type { LogEntry } from "./core/log";
+import type { LogEntry } from "./core/placement";
 
 /** Each cluster and each name server has one; more is a fault of a caller that does not wait. */
 const MAX_WAITING = 1_000;

@@ -1,10 +1,16 @@
 import type { Transaction } from "encore.dev/storage/sqldb";
 
 import { choose } from "./core/choose";
-import { isSameRegistration } from "./core/cluster";
+import { type ClusterRecord, type ClusterState, isSameRegistration } from "./core/cluster";
 import { decide as judge, type Decision, type DecisionStatus } from "./core/decision";
-import type { ClusterRecord, ClusterState, LogEntry, LogKind } from "./core/log";
-import { commit, firstPlacement, open, type Policy } from "./core/placement";
+import {
+  commit,
+  firstPlacement,
+  type LogEntry,
+  type LogKind,
+  open,
+  type Policy,
+} from "./core/placement";
 import { db } from "./db";
 import { newReplId } from "./repl-id";
 

@@ -1,4 +1,4 @@
-import type { ClusterState } from "./log";
+import type { ClusterState } from "./cluster";
 
 /** A cluster as a place for one more repl. */
 export interface Candidate {

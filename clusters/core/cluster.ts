@@ -1,4 +1,3 @@
-import type { ClusterRecord, ClusterState } from "./log";
 import {
   checkAddress,
   checkApiUrl,
@@ -7,6 +6,23 @@ import {
   checkPort,
   type Fault,
 } from "./names";
+
+export type ClusterState = "active" | "cordoned";
+
+/** A cluster as the rest of the platform knows it. */
+export interface ClusterRecord {
+  id: string;
+  state: ClusterState;
+  /** Addresses that the name servers answer for repls that live here. */
+  ingress: string[];
+  /** The port that visitors and other clusters' proxies use on `ingress`. */
+  httpPort: number;
+  /** What this cluster's proxy binds: `127.0.1.1:8080`, `[::1]:8080`. */
+  listen: string[];
+  /** Where its control API is; null for a cluster that the reader's own process serves. */
+  apiUrl: string | null;
+  removed: boolean;
+}
 
 /** What an operator may change of a cluster; what is absent stays. */
 export interface ClusterChange {

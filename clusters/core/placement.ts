@@ -1,4 +1,4 @@
-import type { ClusterState } from "./log";
+import type { ClusterRecord, ClusterState } from "./cluster";
 
 /** How a repl may be moved: `auto` looks at what it does. */
 export type Policy = "auto" | "overlap" | "handoff";
@@ -61,4 +61,29 @@ export function commit(placement: Placement, move: Move): Placement | undefined 
   return isTheOpened
     ? { ...placement, clusterId: move.toCluster, generation: move.generation }
     : undefined;
+}
+
+export type LogKind = "created" | "moved" | "deleted" | "cluster" | "hostname";
+
+/** One change of the placement log, in commit order. Fields that its kind has no use for are null. */
+export interface LogEntry {
+  seq: number;
+  kind: LogKind;
+  replId: string | null;
+  name: string | null;
+  owner: string | null;
+  /** The home after the change, or the cluster that a `cluster` entry is about. */
+  clusterId: string | null;
+  fromClusterId: string | null;
+  /** Fencing token of the repl after the change; a reader ignores lower ones than it holds. */
+  generation: number | null;
+  migrationId: string | null;
+  cluster: ClusterRecord | null;
+  hostname: string | null;
+  /** For `hostname`: false when the name was taken away. */
+  present: boolean | null;
+  /** When it was written, ISO 8601. */
+  at: string;
+  /** W3C trace context of what caused it, or an empty string. */
+  traceparent: string;
 }

@@ -1,0 +1,292 @@
+import { APIError, ErrCode } from "encore.dev/api";
+import log from "encore.dev/log";
+
+import { backoffMs } from "../shared/backoff";
+import { withSpan } from "../shared/trace";
+import type { Control, Interruption } from "./control";
+import {
+  BUSY_BACKOFF,
+  FREEZE_DEADLINE_MS,
+  freezeLeftMs,
+  MAX_FREEZES,
+  mayRetry,
+  RETRY_BACKOFF,
+} from "./core/limits";
+import { type Effect, enter, isBeforeCommit, isTerminal, next, type State } from "./core/migration";
+import { CARRY_OUT, type Outcome, type Outside, type Work } from "./effects";
+import type * as store from "./store";
+import type { Facts, MigrationRow } from "./store";
+
+/** Where the progress of migrations is kept. */
+export type Journal = Pick<
+  typeof store,
+  | "advance"
+  | "claim"
+  | "findUnpublished"
+  | "recordPublished"
+  | "recordTry"
+  | "release"
+  | "renew"
+>;
+
+/** What a drive needs besides its migration. */
+export interface Driving {
+  readonly journal: Journal;
+  readonly outside: Outside;
+  readonly leaseOwner: string;
+  readonly control: Control;
+  /** From 0 to 1, without 1. */
+  random(): number;
+  /** The migration has changed. */
+  announce(migrationId: string): void;
+}
+
+/** After so many failures in a row a migration makes room for others for a while. */
+const FAILURES_TO_YIELD = 12;
+const YIELD_MS = 5_000;
+
+/** A refusal is final before the commit; afterwards everything is tried until it works. */
+const REFUSALS: readonly ErrCode[] = [
+  ErrCode.FailedPrecondition,
+  ErrCode.NotFound,
+  ErrCode.InvalidArgument,
+  ErrCode.PermissionDenied,
+  ErrCode.AlreadyExists,
+];
+
+/** Why a drive ended before its migration did. */
+type LetGo = { readonly letGo: "lost" | "stopping" | "yield" };
+
+/**
+ * Carries a migration on from the phase it is in, to its end or until it must be let go. Ends with
+ * `yield` when its work keeps failing. Rejects when its progress cannot be saved.
+ */
+export async function drive(row: MigrationRow, driving: Driving): Promise<LetGo | undefined> {
+  return withSpan(
+    "migration.move",
+    {
+      parent: row.traceparent,
+      attributes: { migrationId: row.id, replId: row.replId, from: row.from, to: row.to },
+    },
+    async (traceparent) => new Drive(row, driving, traceparent).run(),
+  );
+}
+
+class Drive {
+  private state: State;
+  private readonly work: Work;
+  /** Learned since the phase began; saved with the next one. */
+  private facts: Facts = {};
+
+  constructor(
+    row: MigrationRow,
+    private readonly driving: Driving,
+    private readonly traceparent: string,
+  ) {
+    this.work = { row, bootLeaseUntil: null, policy: "auto" };
+    this.state = enter(row.phase, row.mode);
+  }
+
+  async run(): Promise<LetGo | undefined> {
+    if (this.work.row.abortRequested) this.driving.control.raise("abort");
+    const found = this.work.row.resumed ? await this.recall() : undefined;
+    if (found && !(await this.take(found))) return { letGo: "lost" };
+    while (!isTerminal(this.state.phase)) {
+      const outcome = await this.attempt();
+      if ("letGo" in outcome) return outcome;
+      if (!(await this.take(outcome))) return { letGo: "lost" };
+    }
+    return undefined;
+  }
+
+  /** What the authority has decided meanwhile, if it has: before the commit anybody may have. */
+  private async recall(): Promise<Outcome | undefined> {
+    if (!isBeforeCommit(this.state.phase) || this.state.phase === "requested") return undefined;
+    try {
+      const { status, seq } = await this.driving.outside.authority.getDecision(this.work.row.id);
+      if (status === "committed") return { event: "found_committed", facts: { seq } };
+      if (status === "aborted") return aborted();
+    } catch (error) {
+      this.warn("cannot ask how a migration was decided", error);
+    }
+    return undefined;
+  }
+
+  /** The current effect, tried until something comes of it. */
+  private async attempt(): Promise<Outcome | LetGo> {
+    const { effect } = this.state;
+    if (effect === null) return { event: "done" };
+    for (;;) {
+      const interruption = this.driving.control.raised(this.listenFor());
+      if (interruption) return interrupted(interruption);
+      const outcome = await this.tryOnce(effect);
+      if (outcome !== "again") return outcome;
+    }
+  }
+
+  private async tryOnce(effect: Effect): Promise<Outcome | LetGo | "again"> {
+    if (effect === "freeze_source" && !(await this.beginFreeze())) return { letGo: "lost" };
+    const leftMs = this.freezeLeftMs();
+    if (leftMs === 0) return heldTooLong();
+    try {
+      const { control } = this.driving;
+      const raced = await control.race(this.carryOut(effect), this.listenFor(), leftMs);
+      if ("interrupted" in raced) {
+        return raced.interrupted === "time" ? heldTooLong() : interrupted(raced.interrupted);
+      }
+      const outcome = raced.value;
+      if (outcome.event === "again") return "again";
+      if (outcome.event === "busy") return await this.afterBusy();
+      if (next(this.state, outcome.event)) return outcome;
+      return await this.afterFailure(effect, new Error(outcome.reason ?? outcome.event));
+    } catch (error) {
+      return this.afterFailure(effect, error);
+    }
+  }
+
+  private carryOut(effect: Effect): Promise<Outcome> {
+    const { row } = this.work;
+    const attributes = { migrationId: row.id, replId: row.replId, phase: this.state.phase };
+    return withSpan(`migration.${effect}`, { parent: this.traceparent, attributes }, (traceparent) =>
+      CARRY_OUT[effect](this.work, this.driving.outside, traceparent),
+    );
+  }
+
+  /** Requests are held from now on at the latest; this is written down first, for whoever takes over. */
+  private async beginFreeze(): Promise<boolean> {
+    const { row } = this.work;
+    if (row.frozenAt !== null) return true;
+    row.frozenAt = new Date(this.driving.outside.now());
+    return this.recordTry();
+  }
+
+  private async afterBusy(): Promise<Outcome | LetGo> {
+    const { row } = this.work;
+    row.attempts += 1;
+    row.frozenAt = null;
+    if (row.attempts >= MAX_FREEZES) return { event: "expired", reason: "busy" };
+    if (!(await this.recordTry())) return { letGo: "lost" };
+    const letGo = await this.pause(backoffMs(row.attempts, BUSY_BACKOFF, this.driving.random()));
+    return letGo ?? { event: "busy" };
+  }
+
+  private async afterFailure(effect: Effect, error: unknown): Promise<Outcome | LetGo | "again"> {
+    const { row } = this.work;
+    const reason = `${effect}: ${messageOf(error)}`;
+    if (isBeforeCommit(this.state.phase) && isRefusal(error)) {
+      return { event: "refused", reason: effect === "open_migration" ? messageOf(error) : reason };
+    }
+    row.attempts += 1;
+    this.warn("a step of a migration failed", error);
+    if (!mayRetry(this.state.phase, row.attempts)) return { event: "expired", reason };
+    if (row.attempts >= FAILURES_TO_YIELD) return { letGo: "yield" };
+    if (!(await this.recordTry())) return { letGo: "lost" };
+    const letGo = await this.pause(backoffMs(row.attempts, RETRY_BACKOFF, this.driving.random()));
+    return letGo ?? (await this.recall()) ?? "again";
+  }
+
+  private async pause(ms: number): Promise<Outcome | LetGo | undefined> {
+    const never = new Promise<never>(() => undefined);
+    const raced = await this.driving.control.race(never, this.listenFor(), ms);
+    if (!("interrupted" in raced) || raced.interrupted === "time") return undefined;
+    return interrupted(raced.interrupted);
+  }
+
+  /** Goes to the next state, and saves it when the phase is another. False when the lease is lost. */
+  private async take(outcome: Outcome): Promise<boolean> {
+    if (outcome.event === "again") return true;
+    const { row } = this.work;
+    const before = { ...this.state, mode: outcome.facts?.mode ?? this.state.mode };
+    const after = next(before, outcome.event);
+    if (!after) throw new Error(`"${outcome.event}" has no meaning in phase "${before.phase}"`);
+    this.learn(outcome, before, after);
+    this.state = after;
+    if (after.phase === before.phase) return true;
+    const saved = await this.driving.journal.advance({
+      id: row.id,
+      leaseOwner: this.driving.leaseOwner,
+      from: before.phase,
+      to: after.phase,
+      facts: this.facts,
+    });
+    if (!saved) return false;
+    this.facts = {};
+    row.phase = after.phase;
+    row.attempts = 0;
+    log.info("migration moved on", {
+      migrationId: row.id,
+      replId: row.replId,
+      generation: row.generation ?? 0,
+      from: before.phase,
+      to: after.phase,
+    });
+    this.driving.announce(row.id);
+    return true;
+  }
+
+  private learn(outcome: Outcome, before: State, after: State): void {
+    const { row } = this.work;
+    const { from, fromGeneration, generation, seq } = outcome.facts ?? {};
+    Object.assign(this.facts, outcome.facts);
+    if (after.mode !== null && after.mode !== before.mode) this.facts.mode = after.mode;
+    row.from = from ?? row.from;
+    row.fromGeneration = fromGeneration ?? row.fromGeneration;
+    row.generation = generation ?? row.generation;
+    row.mode = after.mode;
+    row.seq = seq ?? row.seq;
+    if (after.phase === "aborting" && before.phase !== "aborting" && outcome.reason) {
+      this.facts.reason = outcome.reason;
+    }
+    const released = before.effect === "activate_destination" || before.effect === "thaw_source";
+    if (released && row.frozenAt !== null) {
+      this.facts.holdMs = this.driving.outside.now() - row.frozenAt.getTime();
+    }
+  }
+
+  private recordTry(): Promise<boolean> {
+    const { id, attempts, frozenAt } = this.work.row;
+    return this.driving.journal.recordTry(id, this.driving.leaseOwner, attempts, frozenAt);
+  }
+
+  private freezeLeftMs(): number | undefined {
+    const frozenAtMs = this.work.row.frozenAt?.getTime() ?? null;
+    return freezeLeftMs(this.state.phase, frozenAtMs, this.driving.outside.now());
+  }
+
+  private listenFor(): readonly Interruption[] {
+    return isBeforeCommit(this.state.phase) ? ["lost", "stopping", "abort"] : ["lost", "stopping"];
+  }
+
+  private warn(message: string, error: unknown): void {
+    const { id, replId, attempts } = this.work.row;
+    log.warn(message, {
+      migrationId: id,
+      replId,
+      phase: this.state.phase,
+      effect: this.state.effect ?? "",
+      attempts,
+      reason: messageOf(error),
+    });
+  }
+}
+
+function interrupted(interruption: Interruption): Outcome | LetGo {
+  if (interruption !== "abort") return { letGo: interruption };
+  return { event: "abort", reason: "aborted on request" };
+}
+
+function aborted(): Outcome {
+  return { event: "found_aborted", reason: "aborted at the authority" };
+}
+
+function heldTooLong(): Outcome {
+  return { event: "expired", reason: `requests were held for ${FREEZE_DEADLINE_MS} ms` };
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof APIError && REFUSALS.includes(error.code);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,194 @@
+import type { Authority } from "./authority";
+import type { ClusterClient, Command, CommandResult } from "./cluster-client";
+import { TIMEOUT_MS } from "./core/limits";
+import type { Effect, Event } from "./core/migration";
+import { chooseMode, type Policy } from "./core/mode";
+import type { Facts, MigrationRow } from "./store";
+import type { ReplMoved } from "./topics";
+
+/** One answer of a drain: short enough that the coordinator notices its own shutdown. */
+const DRAIN_WAIT_MS = 5_000;
+
+/** Everything outside that a migration acts on. */
+export interface Outside {
+  readonly authority: Authority;
+  client(clusterId: string, timeoutMs: number): ClusterClient;
+  publish(event: ReplMoved): Promise<void>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** What an effect came to. `again`: it is not over yet, and is no failure. */
+export interface Outcome {
+  readonly event: Event | "again";
+  readonly facts?: Facts;
+  readonly reason?: string;
+}
+
+/** A migration in the hands of its coordinator. */
+export interface Work {
+  readonly row: MigrationRow;
+  /** From `verify_destination` to `commit_placement`: how long the destination may count as booted. */
+  bootLeaseUntil: string | null;
+  /** From `open_migration` to `choose_mode`. */
+  policy: Policy;
+}
+
+type CarryOut = (work: Work, outside: Outside, traceparent: string) => Promise<Outcome>;
+
+const DONE: Outcome = { event: "done" };
+
+function command(work: Work, effect: Effect, clusterId: string, at: At): Command {
+  return {
+    clusterId,
+    replId: work.row.replId,
+    migrationId: work.row.id,
+    generation: work.row.generation ?? 0,
+    deadline: new Date(at.outside.now() + TIMEOUT_MS[effect]).toISOString(),
+    traceparent: at.traceparent,
+  };
+}
+
+interface At {
+  readonly outside: Outside;
+  readonly traceparent: string;
+}
+
+type Send = (
+  client: ClusterClient,
+  command: Command,
+  row: MigrationRow,
+) => Promise<CommandResult>;
+
+/** An effect that is one command to one of the two clusters. */
+function send(effect: Effect, side: "from" | "to", call: Send): CarryOut {
+  return async (work, outside, traceparent) => {
+    const clusterId = work.row[side];
+    const client = outside.client(clusterId, TIMEOUT_MS[effect]);
+    const order = command(work, effect, clusterId, { outside, traceparent });
+    return toOutcome(effect, await call(client, order, work.row));
+  };
+}
+
+function toOutcome(effect: Effect, { outcome, reason }: CommandResult): Outcome {
+  return outcome === "done" ? DONE : { event: "refused", reason: `${effect}: ${reason}` };
+}
+
+const openMigration: CarryOut = async (work, { authority }, traceparent) => {
+  const { id: migrationId, replId, to: toCluster } = work.row;
+  const opened = await authority.open({ migrationId, replId, toCluster, traceparent });
+  const { policy, fromCluster: from, fromGeneration, generation } = opened;
+  work.policy = policy;
+  return { event: "done", facts: { from, fromGeneration, generation } };
+};
+
+const chooseTheMode: CarryOut = async (work, outside, traceparent) => {
+  const { from, requestedMode } = work.row;
+  const client = outside.client(from, TIMEOUT_MS.choose_mode);
+  const at = { outside, traceparent };
+  const observed = await client.inspect(command(work, "choose_mode", from, at));
+  return { event: "done", facts: { mode: chooseMode(requestedMode, work.policy, observed) } };
+};
+
+const freezeSource: CarryOut = async (work, outside, traceparent) => {
+  const { from, cut, mode } = work.row;
+  const client = outside.client(from, TIMEOUT_MS.freeze_source);
+  const order = command(work, "freeze_source", from, { outside, traceparent });
+  const { outcome, wasRunning, reason } = await client.freeze({ ...order, cut });
+  switch (outcome) {
+    case "frozen":
+      return { event: wasRunning && mode === "asleep" ? "woke_up" : "done" };
+    case "busy":
+      return { event: "busy", reason: "busy" };
+    case "refused":
+      return { event: "refused", reason: `freeze_source: ${reason}` };
+  }
+};
+
+const verifyDestination: CarryOut = async (work, outside, traceparent) => {
+  const { to } = work.row;
+  const client = outside.client(to, TIMEOUT_MS.verify_destination);
+  const order = command(work, "verify_destination", to, { outside, traceparent });
+  const verified = await client.verify(order);
+  work.bootLeaseUntil = verified.leaseUntil;
+  return toOutcome("verify_destination", verified);
+};
+
+const commitPlacement: CarryOut = async (work, { authority }, traceparent) => {
+  const { status, seq } = await authority.decide({
+    migrationId: work.row.id,
+    decision: "committed",
+    notAfter: work.bootLeaseUntil,
+    traceparent,
+  });
+  return status === "committed"
+    ? { event: "done", facts: { seq } }
+    : { event: "found_aborted", reason: "aborted at the authority" };
+};
+
+const abortPlacement: CarryOut = async (work, { authority }, traceparent) => {
+  const { status, seq } = await authority.decide({
+    migrationId: work.row.id,
+    decision: "aborted",
+    notAfter: null,
+    traceparent,
+  });
+  return status === "aborted" ? DONE : { event: "found_committed", facts: { seq } };
+};
+
+/** The event is a kick: when it cannot be sent now, the sweep sends it later, and the move goes on. */
+const publishMoved: CarryOut = async ({ row }, { publish }, traceparent) => {
+  const { id: migrationId, replId, from, to, seq, generation } = row;
+  if (seq === null || generation === null) return DONE;
+  try {
+    await publish({ v: 1, seq, replId, migrationId, from, to, generation, traceparent });
+    return { event: "done", facts: { published: true } };
+  } catch (error) {
+    return { event: "done", reason: `Cannot publish repl.moved: ${String(error)}` };
+  }
+};
+
+const drainSource: CarryOut = async (work, outside, traceparent) => {
+  const { from, fromGeneration } = work.row;
+  const client = outside.client(from, TIMEOUT_MS.drain_source);
+  const order = command(work, "drain_source", from, { outside, traceparent });
+  const drained = await client.drainOld({
+    ...order,
+    oldGeneration: fromGeneration ?? 0,
+    waitMs: DRAIN_WAIT_MS,
+  });
+  return drained ? DONE : { event: "again" };
+};
+
+/** How each effect is carried out. A rejection says that it is not known whether it was. */
+export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
+  open_migration: openMigration,
+  choose_mode: chooseTheMode,
+  stage_destination: send("stage_destination", "to", (client, order, { name, owner, from }) =>
+    client.stage({ ...order, name, owner, peer: from }),
+  ),
+  copy_files: send("copy_files", "to", (client, order, { from }) =>
+    client.copyFiles({ ...order, fromCluster: from, final: false }),
+  ),
+  freeze_source: freezeSource,
+  copy_delta: send("copy_delta", "to", (client, order, { from }) =>
+    client.copyFiles({ ...order, fromCluster: from, final: true }),
+  ),
+  boot_destination: send("boot_destination", "to", (client, order) => client.boot(order)),
+  verify_destination: verifyDestination,
+  commit_placement: commitPlacement,
+  activate_destination: send("activate_destination", "to", (client, order) =>
+    client.activate(order),
+  ),
+  tombstone_source: send("tombstone_source", "from", (client, order, { to }) =>
+    client.tombstone({ ...order, to }),
+  ),
+  publish_moved: publishMoved,
+  drain_source: drainSource,
+  clean_source: send("clean_source", "from", (client, order) => client.cleanup(order)),
+  abort_placement: abortPlacement,
+  unstage_destination: send("unstage_destination", "to", (client, order) => client.unstage(order)),
+  thaw_source: send("thaw_source", "from", (client, order, { mode }) =>
+    client.thaw({ ...order, restart: mode === "handoff" }),
+  ),
+};

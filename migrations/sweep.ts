@@ -1,0 +1,52 @@
+import { randomUUID } from "node:crypto";
+
+import { outbound } from "../shared/outbound";
+import { authority } from "./authority";
+import { announce } from "./changes";
+import { localClient } from "./cluster-client";
+import { createCoordinator } from "./coordinator";
+import { TIMEOUT_MS } from "./core/limits";
+import * as store from "./store";
+import { replMoved } from "./topics";
+
+/** A quarter of the lease: three renewals may fail before another process takes over. */
+const TICK_MS = 500;
+
+const broker = outbound("the topic repl.moved", { timeoutMs: TIMEOUT_MS.publish_moved });
+
+/** Carries out the migrations that this process has claimed. */
+export const coordinator = createCoordinator({
+  journal: store,
+  outside: {
+    authority,
+    client: localClient,
+    publish: async (event) => {
+      await broker(() => replMoved.publish(event));
+    },
+    now: () => Date.now(),
+  },
+  leaseOwner: randomUUID(),
+  random: Math.random,
+  announce,
+});
+
+let timer: NodeJS.Timeout | undefined;
+let ticking = false;
+
+/** Takes over at once what a process that died has left, and looks for more from then on. */
+export function startSweep(): void {
+  const tick = async (): Promise<void> => {
+    if (ticking) return;
+    ticking = true;
+    await coordinator.tick().finally(() => {
+      ticking = false;
+    });
+  };
+  timer = setInterval(() => void tick(), TICK_MS);
+  void tick();
+}
+
+export async function stopSweep(): Promise<void> {
+  clearInterval(timer);
+  await coordinator.stop();
+}
