@@ -191,11 +191,9 @@ export class Transaction extends Held {
   }
 
   private async end(statement: string): Promise<void> {
-    this.assertOpen();
-    const { client } = this;
-    const done = client.sql.unsafe(statement).execute();
     try {
-      await done;
+      this.assertOpen();
+      await this.client.sql.unsafe(statement);
     } catch (error) {
       throw sqlError(error);
     } finally {

@@ -98,7 +98,11 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   await checkVersion(dataDir, identity);
   const adopted = await adopt(dataDir, address);
   const server = adopted ?? (await launch(options, dataDir, identity, address));
-  return { address, maintenanceDatabase: "postgres", stop: server.stop };
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    if (socketDir !== options.socketDir) await removeSocketDir(socketDir);
+  };
+  return { address, maintenanceDatabase: "postgres", stop };
 }
 
 /** A server of the user's own, from `postgres://user:password@host:port/database?sslmode=…`. */
@@ -148,6 +152,12 @@ async function makeSocketDir(wanted: string, { uid, gid }: Identity): Promise<st
   return dir;
 }
 
+/** Nothing stays in the temporary folder. */
+async function removeSocketDir(dir: string): Promise<void> {
+  await rm(dir, { recursive: true, force: true });
+  await rm(dir + ALIAS_SUFFIX, { force: true });
+}
+
 function shortDir(wanted: string): string {
   const hash = createHash("sha256").update(wanted).digest("hex").slice(0, 12);
   return join(tmpdir(), `stele-${process.getuid?.() ?? 0}-${hash}`);
@@ -174,6 +184,8 @@ async function initialise(options: PostgresOptions, identity: Identity): Promise
       "--encoding=UTF8",
       "--locale=C",
       "--no-sync",
+      // The password is random and long: more rounds would only make connecting slow.
+      "--set=scram_iterations=1",
       "--no-instructions",
     ]);
     await run(command, args, { uid: identity.uid, gid: identity.gid, env: environment() });

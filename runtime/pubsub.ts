@@ -1,5 +1,12 @@
-import type { AppModel } from "./app-model";
-import type { InfraConfig } from "./infra-config";
+import { randomInt, randomUUID } from "node:crypto";
+
+import type { AppModel, SubscriptionModel } from "./app-model";
+import { type DatabaseConfig, type InfraConfig, PUBSUB_DATABASE } from "./infra-config";
+import { jsonText, parseJson } from "./json-text";
+import { ensureDatabase } from "./migrate";
+import { Consumer, type LogLine } from "./pubsub-consumer";
+import { PubSubLine } from "./pubsub-line";
+import { type Channel, type Claim, PubSubStore } from "./pubsub-store";
 
 /** One delivery of a message to a subscription. */
 export interface Delivery {
@@ -32,7 +39,7 @@ export interface PubSubOptions {
   readonly encode?: (topic: string, message: unknown) => string;
   /** What travels beside the message, such as trace ids, taken from the publishing request. */
   readonly attributes?: (source: unknown) => Record<string, string>;
-  readonly log?: (level: "info" | "error", message: string, fields: object) => void;
+  readonly log?: LogLine;
 }
 
 export interface PubSubTopic {
@@ -45,11 +52,194 @@ export interface PubSubSubscription {
   subscribe(): Promise<void>;
 }
 
-export declare class PubSub {
-  constructor(model: AppModel, infra: InfraConfig, options?: PubSubOptions);
-  topic(name: string): PubSubTopic;
-  subscription(cfg: SubscriptionHandler, makeRequest: MakeRequest): PubSubSubscription;
-  start(): Promise<void>;
-  /** Stops taking messages and waits for handlers that run, until `signal` aborts. */
-  drain(signal: AbortSignal): Promise<void>;
+/** Encore's limit for a message. */
+const MESSAGE_MAX_BYTES = 10_000_000;
+
+/** How often messages of processes that are gone are taken back. */
+const ORPHANS_MS = 2_000;
+
+/** How often retention is looked after. */
+const TIDY_MS = 60_000;
+
+const OWNER_MAX = 2 ** 31 - 1;
+
+/** Every topic and subscription of a process. Nothing is connected before it is needed. */
+export class PubSub {
+  private readonly config: DatabaseConfig | null;
+  private readonly owner = randomInt(1, OWNER_MAX);
+  private readonly subscriptions = new Map<string, [SubscriptionHandler, MakeRequest]>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly log: LogLine;
+  private consumers: Consumer[] = [];
+  private line: PubSubLine | null = null;
+  private store: Promise<PubSubStore> | null = null;
+
+  constructor(
+    private readonly model: AppModel,
+    private readonly infra: InfraConfig,
+    private readonly options: PubSubOptions = {},
+  ) {
+    this.config = pubsubDatabase(infra);
+    this.log = options.log ?? (() => {});
+  }
+
+  topic(name: string): PubSubTopic {
+    return { publish: (message, source) => this.publish(name, message, source) };
+  }
+
+  /** A subscription that the infra config leaves out is silently not served, as in Encore. */
+  subscription(handler: SubscriptionHandler, makeRequest: MakeRequest): PubSubSubscription {
+    this.subscriptions.set(`${handler.topicName}/${handler.subscriptionName}`, [
+      handler,
+      makeRequest,
+    ]);
+    return { subscribe: () => new Promise<void>(() => {}) };
+  }
+
+  /** Begins to deliver. Call it when every handler is registered. */
+  async start(): Promise<void> {
+    const served = [...this.subscriptions.values()].flatMap(([handler, makeRequest]) => {
+      const channel = this.channelOf(handler.topicName, handler.subscriptionName);
+      const model = this.modelOf(handler);
+      return channel && model ? [{ channel, model, handler, makeRequest }] : [];
+    });
+    if (served.length === 0 || this.config === null) return;
+    const store = await this.open();
+    this.line = new PubSubLine(this.config, store.presence, (topic) => this.wake(topic));
+    await this.line.open();
+    await store.releaseOrphans();
+    this.consumers = served.map(({ channel, model, handler, makeRequest }) => {
+      const deliver = (claim: Claim): unknown =>
+        handler.handler(makeRequest(toDelivery(claim, model)) as never);
+      return new Consumer({ model, channel, store, log: this.log, deliver });
+    });
+    for (const consumer of this.consumers) consumer.start();
+    this.every(ORPHANS_MS, () => store.releaseOrphans());
+    this.every(TIDY_MS, () => this.tidy(store, served));
+  }
+
+  /** Takes no more messages and waits for handlers that run, until `signal` aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    for (const timer of this.timers.splice(0)) clearInterval(timer);
+    const idle = Promise.all(this.consumers.map((consumer) => consumer.stop()));
+    await Promise.race([idle, aborted(signal)]);
+    await this.line?.close();
+    const store = await this.store?.catch(() => null);
+    await store?.close();
+  }
+
+  private async publish(name: string, message: unknown, source: unknown): Promise<string> {
+    const topic = this.infra.topics[name];
+    if (!topic) throw new Error(`topic "${name}" is not configured for use by this process`);
+    const body = this.options.encode?.(name, message) ?? jsonText(message);
+    const size = Buffer.byteLength(body);
+    if (size > MESSAGE_MAX_BYTES) {
+      throw new Error(
+        `Cannot publish to "${name}": the message has ${size} bytes, at most ${MESSAGE_MAX_BYTES}`,
+      );
+    }
+    const id = randomUUID();
+    const store = await this.open();
+    await store.publish(topic.name, id, body, this.options.attributes?.(source) ?? {});
+    return id;
+  }
+
+  /** Subscriptions are made known before the first message, which would otherwise miss them. */
+  private open(): Promise<PubSubStore> {
+    this.store ??= this.connect().catch((error: unknown) => {
+      this.store = null;
+      throw error;
+    });
+    return this.store;
+  }
+
+  private async connect(): Promise<PubSubStore> {
+    if (this.config === null) {
+      throw new Error("Pub/Sub has no database: the infra config names no SQL server");
+    }
+    const channels = Object.values(this.infra.topics).flatMap((topic) =>
+      Object.values(topic.subscriptions).map(({ name }) => ({
+        topic: topic.name,
+        subscription: name,
+      })),
+    );
+    await ensureDatabase(this.config, anyDatabase(this.infra));
+    const store = new PubSubStore(this.config, this.owner);
+    try {
+      await store.prepare(channels);
+      return store;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  private wake(topic: string | null): void {
+    for (const consumer of this.consumers) {
+      if (topic === null || consumer.topic === topic) consumer.wake();
+    }
+  }
+
+  private channelOf(topicName: string, subscriptionName: string): Channel | null {
+    const topic = this.infra.topics[topicName];
+    const subscription = topic?.subscriptions[subscriptionName];
+    return topic && subscription ? { topic: topic.name, subscription: subscription.name } : null;
+  }
+
+  private modelOf(handler: SubscriptionHandler): SubscriptionModel | undefined {
+    return this.model.subscriptions.find(
+      ({ topic, name }) => topic === handler.topicName && name === handler.subscriptionName,
+    );
+  }
+
+  private async tidy(
+    store: PubSubStore,
+    served: readonly { channel: Channel; model: SubscriptionModel }[],
+  ): Promise<void> {
+    await store.serve(served.map(({ channel }) => channel));
+    for (const { channel, model } of served) await store.expire(channel, model.retentionMs);
+    await store.forget();
+  }
+
+  private every(ms: number, work: () => Promise<void>): void {
+    const run = (): void =>
+      void work().catch((error: Error) => {
+        this.log("error", "pub/sub upkeep failed", { error: error.message });
+      });
+    this.timers.push(setInterval(run, ms));
+  }
+}
+
+/** Where messages are: the database of that name, or one on the server of the first database. */
+export function pubsubDatabase(infra: InfraConfig): DatabaseConfig | null {
+  const named = infra.databases[PUBSUB_DATABASE];
+  if (named) return named;
+  const first = Object.values(infra.databases)[0];
+  return first ? { ...first, database: PUBSUB_DATABASE } : null;
+}
+
+/** A database that exists, from where another can be created. */
+function anyDatabase(infra: InfraConfig): string {
+  const other = Object.entries(infra.databases).find(([name]) => name !== PUBSUB_DATABASE);
+  return other?.[1].database ?? "postgres";
+}
+
+function toDelivery(claim: Claim, model: SubscriptionModel): Delivery {
+  return {
+    service: model.service,
+    topic: model.topic,
+    subscription: model.name,
+    id: claim.messageId,
+    publishedAt: claim.publishedAt.toISOString(),
+    attempt: claim.attempt,
+    payload: parseJson(claim.body),
+    attributes: claim.attributes,
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

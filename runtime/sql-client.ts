@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -12,14 +13,14 @@ const CONNECT_TIMEOUT_S = 10;
 /** How long to wait before reconnecting: short, since a local Postgres restarts within a second. */
 const backoffS = (attempt: number): number => Math.min(0.02 * 2 ** attempt, 0.5);
 
-type Options = postgres.Options<Record<string, postgres.PostgresType>>;
+type Options = postgres.Options<Record<string, postgres.PostgresType>> & {
+  readonly socket: () => Socket;
+};
 
 /** How postgres.js reaches `config`'s server. */
 export function clientOptions(config: DatabaseConfig, max: number): Options {
   return {
-    ...(config.socketDir === null
-      ? { host: config.host, port: config.port }
-      : { host: config.socketDir }),
+    socket: () => openSocket(config),
     ssl: tlsOptions(config),
     database: config.database,
     username: config.username,
@@ -34,6 +35,30 @@ export function clientOptions(config: DatabaseConfig, max: number): Options {
     onnotice: () => {},
     connection: { application_name: "stele", DateStyle: "ISO" },
   };
+}
+
+/**
+ * A socket that reports a failure when it is closed, not before. Between the two events postgres.js
+ * accepts queries for the connection that it will never answer.
+ */
+class ServerSocket extends Socket {
+  private failure: unknown = null;
+
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === "error") {
+      this.failure = args[0];
+      return true;
+    }
+    if (event === "close" && this.failure !== null) super.emit("error", this.failure as Error);
+    return super.emit(event as "close", ...(args as [boolean]));
+  }
+}
+
+function openSocket({ socketDir, host, port }: DatabaseConfig): Socket {
+  const socket = new ServerSocket();
+  if (socketDir !== null) socket.connect({ path: join(socketDir, `.s.PGSQL.${port}`) });
+  else socket.connect({ host, port, noDelay: true });
+  return socket;
 }
 
 function tlsOptions({ tls, host }: DatabaseConfig): NonNullable<Options["ssl"]> {

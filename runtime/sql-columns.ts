@@ -95,7 +95,7 @@ const TIMESTAMP =
   /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?([+-]\d\d(?::\d\d){0,2})?( BC)?$/;
 
 function readTimestamp(text: string, zone: string): Date {
-  const match = TIMESTAMP.exec(text + zone);
+  const match = TIMESTAMP.exec(text.replace(/( BC)?$/, `${zone}$1`));
   if (!match) throw new Error(`"${text}" is no time that a Date can hold`);
   const [, year, month, day, hour, minute, second, fraction = "", offset = "+00", bc] = match;
   const date = new Date(0);
