@@ -93,6 +93,12 @@ function known(text: string): Name {
   return fold(name.value);
 }
 
+function knownData(type: number, text: string): Uint8Array {
+  const rdata = parseRdata(type, text);
+  if (!rdata.ok) throw new Error(`Cannot read the stored data: ${rdata.reason}`);
+  return rdata.value;
+}
+
 export class Catalog {
   readonly platform = new Platform();
   readonly #members = new Map<Name, Member>();
@@ -144,10 +150,11 @@ export class Catalog {
         touched.add(this.#setZone(change));
         return;
       case "rrset":
-        return this.#setRecords(change, change.type, change.ttl, change.values, touched);
+        return this.#setRecords(change, change, touched);
       case "challenge": {
-        const quoted = change.values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`);
-        return this.#setRecords(change, CHALLENGE_TYPE, CHALLENGE_TTL_SECONDS, quoted, touched);
+        const values = change.values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`);
+        const records = { type: CHALLENGE_TYPE, ttl: CHALLENGE_TTL_SECONDS, values };
+        return this.#setRecords(change, records, touched);
       }
       case "cluster":
         return this.platform.setCluster(change.id, change.ingress);
@@ -180,9 +187,7 @@ export class Catalog {
 
   #setRecords(
     at: { readonly zone: string; readonly name: string; readonly revision: number },
-    type: number,
-    ttl: number,
-    values: readonly string[],
+    records: { readonly type: number; readonly ttl: number; readonly values: readonly string[] },
     touched: Set<Member>,
   ): void {
     const member = this.#members.get(known(at.zone));
@@ -190,15 +195,10 @@ export class Catalog {
     if (!member || !isWithin(name, member.zone.origin)) return;
     member.revision = Math.max(member.revision, at.revision);
     touched.add(member);
-    const rdataType = type === CHALLENGE_TYPE ? TYPE.TXT : type;
-    const rdatas: Uint8Array[] = [];
-    for (const value of values) {
-      const rdata = parseRdata(rdataType, value);
-      if (!rdata.ok) throw new Error(`Cannot read the stored data: ${rdata.reason}`);
-      rdatas.push(rdata.value);
-    }
-    const rrset = rdatas.length > 0 ? { type: rdataType, ttl, rdatas } : undefined;
-    member.zone.set(name, type, rrset);
+    const type = records.type === CHALLENGE_TYPE ? TYPE.TXT : records.type;
+    const rdatas = records.values.map((value) => knownData(type, value));
+    const rrset = rdatas.length > 0 ? { type, ttl: records.ttl, rdatas } : undefined;
+    member.zone.set(name, records.type, rrset);
   }
 
   #setSerial(member: Member): void {

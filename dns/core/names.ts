@@ -168,15 +168,12 @@ export function nameOctets(name: string): Uint8Array {
  */
 export function nameAt(octets: Uint8Array, at: number): string | undefined {
   let name = "";
-  for (let next = at; ;) {
-    const length = octets[next];
+  for (let start = at; ; start += 1 + octets[start]!) {
+    const length = octets[start];
     if (length === undefined || length > MAX_LABEL_OCTETS) return undefined;
-    if (next + 1 + length > octets.length || name.length + 1 + length > MAX_NAME_OCTETS) {
-      return undefined;
-    }
-    for (let end = next + 1 + length; next < end; next++) {
-      name += String.fromCharCode(octets[next]!);
-    }
+    const label = octets.subarray(start, start + 1 + length);
+    if (label.length <= length || name.length + label.length > MAX_NAME_OCTETS) return undefined;
+    name += String.fromCharCode(...label);
     if (length === 0) return name;
   }
 }

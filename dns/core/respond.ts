@@ -39,9 +39,11 @@ export function respond(
   let read: Query = { header, question: undefined, edns: undefined };
   try {
     read = readQuery(query, header);
-    return write(out, query, read, transport, decide(zones, read));
+    const limit = sizeLimit(transport, read.edns);
+    return write({ out, query, read, limit }, decide(zones, read));
   } catch {
-    return write(out, query, read, transport, { ...NO_DATA, rcode: RCODE.SERVFAIL });
+    const limit = sizeLimit(transport, read.edns);
+    return write({ out, query, read, limit }, { ...NO_DATA, rcode: RCODE.SERVFAIL });
   }
 }
 
@@ -61,17 +63,19 @@ function decide(zones: Zones, { header, question, edns }: Query): Answer {
   return answer(zones, question);
 }
 
-function write(
-  out: Uint8Array,
-  query: Uint8Array,
-  { header, question, edns }: Query,
-  transport: Transport,
-  reply: Answer,
-): Outcome {
-  const limit = sizeLimit(transport, edns) - (edns ? OPT_OCTETS : 0);
+interface Space {
+  readonly out: Uint8Array;
+  readonly query: Uint8Array;
+  readonly read: Query;
+  readonly limit: number;
+}
+
+function write({ out, query, read, limit }: Space, reply: Answer): Outcome {
+  const { header, question, edns } = read;
   // Of a malformed query, and of one for another purpose, only the header is trusted.
   const isEchoed = header.opcode === OPCODE.QUERY && question !== undefined;
-  const writer = new Writer(out, limit, query, isEchoed ? question : undefined);
+  const room = limit - (edns ? OPT_OCTETS : 0);
+  const writer = new Writer(out, room, query, isEchoed ? question : undefined);
   const isTruncated = !writeSections(writer, reply);
   if (edns) writer.opt(edns, MAX_UDP_OCTETS, reply.rcode);
   if (edns) writer.addCount(3, 1);

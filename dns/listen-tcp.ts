@@ -1,0 +1,143 @@
+import { createServer, isIPv6, type Server, type Socket } from "node:net";
+
+import type { ListenAddress } from "./protocol";
+
+/** RFC 7766 section 6.2.3 asks for some seconds; longer only keeps the table full. */
+const IDLE_MS = 15_000;
+const MAX_CONNECTIONS = 2_000;
+/** One address may not take them all. */
+const MAX_CONNECTIONS_PER_ADDRESS = 200;
+/** While so much waits to be read by the asker, its further queries wait too. */
+const MAX_UNSENT_OCTETS = 256 * 1024;
+const LENGTH_OCTETS = 2;
+
+/** Writes the answer to `query` into `out`, and says its length; 0 for none. */
+export type AnswerTcp = (query: Uint8Array, out: Uint8Array) => number;
+
+export interface TcpListener {
+  readonly address: ListenAddress;
+  /** Connections that are open now. */
+  readonly connections: () => number;
+  /** Accepts no more, lets open connections finish what they sent, at most for `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+export interface TcpEvents {
+  readonly answerTo: AnswerTcp;
+  readonly onRefused: () => void;
+}
+
+/** Answers queries over TCP (RFC 7766): any number on a connection, in order, one write a chunk. */
+export async function listenTcp(
+  { host, port }: ListenAddress,
+  { answerTo, onRefused }: TcpEvents,
+): Promise<TcpListener> {
+  const open = new Map<Socket, string>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const peer = socket.remoteAddress ?? "";
+    const ofPeer = [...open.values()].filter((other) => other === peer).length;
+    if (open.size >= MAX_CONNECTIONS || ofPeer >= MAX_CONNECTIONS_PER_ADDRESS) {
+      onRefused();
+      socket.destroy();
+      return;
+    }
+    open.set(socket, peer);
+    socket.on("close", () => open.delete(socket));
+    serve(socket, answerTo);
+  });
+  await bound(server, host, port);
+  const address = server.address();
+  return {
+    address: { host, port: typeof address === "object" ? (address?.port ?? port) : port },
+    connections: () => open.size,
+    close: (graceMs) => closed(server, open, graceMs),
+  };
+}
+
+async function bound(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, ipv6Only: isIPv6(host) }, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
+}
+
+async function closed(server: Server, open: Map<Socket, string>, graceMs: number): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of open.keys()) socket.end();
+  const timer = setTimeout(() => {
+    for (const socket of open.keys()) socket.destroy();
+  }, graceMs);
+  await done;
+  clearTimeout(timer);
+}
+
+/** The longest message, so that any fits behind its length. */
+const scratch = new Uint8Array(LENGTH_OCTETS + 65535);
+
+function serve(socket: Socket, answerTo: AnswerTcp): void {
+  let pending: Buffer = Buffer.alloc(0);
+  let hasEnded = false;
+
+  /** Answer whole messages until none is left, or the asker does not read what it asked for. */
+  const pump = (): void => {
+    while (socket.writableLength < MAX_UNSENT_OCTETS) {
+      const { answers, taken, isFaulty } = answerSome(pending, answerTo);
+      pending = pending.subarray(taken);
+      if (answers.length > 0) socket.write(answers);
+      if (isFaulty) return void socket.destroy();
+      if (taken === 0) break;
+    }
+    const isBlocked = socket.writableLength >= MAX_UNSENT_OCTETS;
+    if (isBlocked) socket.pause();
+    else if (hasEnded) socket.end(); // Half-closed askers get their answers first.
+    else socket.resume();
+  };
+
+  socket.setTimeout(IDLE_MS, () => socket.destroy());
+  socket.on("error", () => socket.destroy());
+  socket.on("drain", pump);
+  socket.on("data", (chunk) => {
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    pump();
+  });
+  socket.on("end", () => {
+    hasEnded = true;
+    pump();
+  });
+}
+
+interface Some {
+  readonly answers: Buffer;
+  /** Octets of `pending` that were whole messages. */
+  readonly taken: number;
+  /** A message of no octets: the asker has lost its place in the stream. */
+  readonly isFaulty: boolean;
+}
+
+/** Answers the whole messages at the start of `pending`, as one buffer of bounded size. */
+function answerSome(pending: Buffer, answerTo: AnswerTcp): Some {
+  const parts: Buffer[] = [];
+  let octets = 0;
+  let at = 0;
+  while (octets < MAX_UNSENT_OCTETS && pending.length - at >= LENGTH_OCTETS) {
+    const length = pending.readUInt16BE(at);
+    if (length === 0) return { answers: Buffer.concat(parts), taken: at, isFaulty: true };
+    const end = at + LENGTH_OCTETS + length;
+    if (end > pending.length) break;
+    const answered = answerTo(
+      pending.subarray(at + LENGTH_OCTETS, end),
+      scratch.subarray(LENGTH_OCTETS),
+    );
+    if (answered > 0) {
+      scratch[0] = answered >> 8;
+      scratch[1] = answered & 0xff;
+      parts.push(Buffer.from(scratch.subarray(0, LENGTH_OCTETS + answered)));
+      octets += LENGTH_OCTETS + answered;
+    }
+    at = end;
+  }
+  return { answers: Buffer.concat(parts), taken: at, isFaulty: false };
+}

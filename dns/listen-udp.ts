@@ -1,0 +1,56 @@
+import { createSocket, type Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
+
+import type { ListenAddress } from "./protocol";
+
+/** A burst waits here while a change is applied: about 10⁴ queries. */
+const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
+
+/** Writes the answer to a query into a buffer of its own, and says its length; 0 for none. */
+export type AnswerUdp = (query: Uint8Array) => Uint8Array | undefined;
+
+export interface UdpListener {
+  readonly address: ListenAddress;
+  close(): Promise<void>;
+}
+
+/**
+ * Answers datagrams on one address. Each address has a socket of its own, so that an answer leaves
+ * from where it was asked: on a wildcard socket the kernel chooses (Node has no IP_PKTINFO).
+ */
+export async function listenUdp(
+  { host, port }: ListenAddress,
+  answerTo: AnswerUdp,
+): Promise<UdpListener> {
+  const socket = createSocket({
+    type: isIPv6(host) ? "udp6" : "udp4",
+    ipv6Only: isIPv6(host),
+    recvBufferSize: RECEIVE_BUFFER_OCTETS,
+    // Senders are addresses already; node:dns would cost a tick for each answer.
+    lookup: (address, _options, done) => done(null, address, isIPv6(address) ? 6 : 4),
+  });
+  socket.on("message", (query, sender) => {
+    const answer = answerTo(query);
+    // A sender that is gone, or never was, is no fault of ours.
+    if (answer) socket.send(answer, 0, answer.length, sender.port, sender.address, ignore);
+  });
+  await bound(socket, host, port);
+  return {
+    address: { host, port: socket.address().port },
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  };
+}
+
+const ignore = (): void => undefined;
+
+async function bound(socket: Socket, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind(port, host, () => {
+      socket.removeListener("error", reject);
+      resolve();
+    });
+  });
+  // ICMP errors of earlier answers come back as socket errors; the socket stays usable.
+  socket.on("error", ignore);
+}
