@@ -41,6 +41,10 @@ async function freePort(): Promise<number> {
 export interface PlatformOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly clusters?: readonly string[];
+  /** Further arguments of `npm start`. */
+  readonly args?: readonly string[];
+  /** A second address of east's proxy, on the same port. */
+  readonly alsoAt?: string;
 }
 
 export interface Repl {
@@ -108,10 +112,14 @@ export class Platform {
 
   /** Starts the process, on the folder as it is, and waits until the API answers. */
   async boot(): Promise<void> {
-    const child = spawn(process.execPath, ["laptop/start.mjs", "--bare"], {
-      env: { ...process.env, NODE_ENV: "", VITEST: "", ...this.env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      ["laptop/start.mjs", "--bare", ...(this.options.args ?? [])],
+      {
+        env: { ...process.env, NODE_ENV: "", VITEST: "", ...this.env },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.child = child;
     child.stdout?.on("data", (chunk) => (this.output += String(chunk)));
     child.stderr?.on("data", (chunk) => (this.output += String(chunk)));
@@ -147,7 +155,9 @@ export class Platform {
   async addCluster(id: string): Promise<void> {
     const ingress = INGRESS[id];
     if (!ingress) throw new Error(`No address for cluster "${id}"`);
-    const listen = [`${ingress}:${this.httpPort}`];
+    const { alsoAt } = this.options;
+    const addresses = id === "east" && alsoAt ? [ingress, alsoAt] : [ingress];
+    const listen = addresses.map((address) => `${address}:${this.httpPort}`);
     await this.api("POST", "/v1/clusters", {
       id,
       ingress: [ingress],

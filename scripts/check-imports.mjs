@@ -11,6 +11,7 @@ const { stdout, stderr, status } = spawnSync(
 const modules = Number(/(\d+) modules/.exec(stdout)?.[1] ?? 0);
 if (status !== 0 || modules < MIN_MODULES) {
   console.log(stdout, stderr);
-  if (modules < MIN_MODULES) console.log(`Only ${modules} modules were read: expected at least ${MIN_MODULES}`);
+  if (modules < MIN_MODULES)
+    console.log(`Only ${modules} modules were read: expected at least ${MIN_MODULES}`);
   process.exitCode = 1;
 }
