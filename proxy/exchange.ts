@@ -1,0 +1,709 @@
+import type { Socket } from "node:net";
+
+import { ChunkScanner } from "./core/chunks";
+import { type ErrorCode, renderError } from "./core/errors";
+import { EventTracker } from "./core/events";
+import { parseResponseHead, type RequestHead, type ResponseHead } from "./core/head";
+import {
+  type BodyForm,
+  interimText,
+  type RequestContext,
+  requestText,
+  responseText,
+} from "./core/headers";
+import type { Hop } from "./core/hop";
+import { LIMITS } from "./core/limits";
+import { mayRetry } from "./core/retry";
+import type { Placement } from "./core/route";
+import { Accumulator } from "./accumulator";
+import type { Repl } from "./table";
+import { Tunnel } from "./tunnel";
+import type { Target, UpstreamSocket, UpstreamUser } from "./upstream";
+import { writeWithHead } from "./write";
+
+/** The side of an exchange that faces the visitor: an HTTP/1.1 connection. */
+export interface Visitor {
+  readonly socket: Socket;
+  readonly clientIp: string;
+  /** It came over the cluster's own ingress, so its next connection should go where DNS says. */
+  readonly nudged: boolean;
+  readonly aheadBytes: number;
+  /** What was read behind the head; the exchange gives back what is not its body. */
+  takeAhead(): Buffer | undefined;
+  giveBack(bytes: Buffer): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** The exchange is over. `close`: the connection ends too, after what was written. */
+  finished(close: boolean): void;
+  /** Cuts the connection so that the visitor sees it. */
+  reset(): void;
+  opened(tunnel: Tunnel): void;
+}
+
+/** What an exchange asks of the proxy. */
+export interface ExchangeHost {
+  readonly now: number;
+  readonly date: string;
+  readonly draining: boolean;
+  readonly bodyLimit: number;
+  readonly responseHeadMs: number;
+  newTraceparent(): string;
+  hopField(exchange: Exchange): string;
+  /** Nothing was sent: place it again. */
+  reroute(exchange: Exchange): void;
+  /** The connection could not be made. */
+  refused(exchange: Exchange, target: Target): void;
+  /** An exchange has left its repl. */
+  left(exchange: Exchange, target: Target): void;
+  ended(exchange: Exchange): void;
+}
+
+export const Phase = {
+  /** Not placed, or waiting for a route, a wake or the authority. */
+  Waiting: 0,
+  Connecting: 1,
+  /** The head is on its way upstream; no response head yet. */
+  Sent: 2,
+  Responding: 3,
+  Tunnel: 4,
+  Done: 5,
+} as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** How the end of the response's body is known. */
+const Framing = { None: 0, Length: 1, Chunked: 2, Close: 3 } as const;
+type Framing = (typeof Framing)[keyof typeof Framing];
+
+const LAST_CHUNK = "0\r\n\r\n";
+
+/** One request and its response, from the visitor's head to the last byte. */
+export class Exchange implements UpstreamUser {
+  phase: Phase = Phase.Waiting;
+  repl: Repl | undefined;
+  /** What an authenticated peer said of it. */
+  hop: Hop | undefined;
+  placement: Placement | undefined;
+  requestId = "";
+  clientIp: string;
+  /** The set that it waits in. */
+  queue: Set<Exchange> | undefined;
+  waitsForWake = false;
+  heldSince = 0;
+  heldBytes = 0;
+  heldMs = 0;
+  /** When the current wait fails; 0: nothing is waited for. */
+  deadline = 0;
+  /** Connections that could not be made. */
+  dials = 0;
+  lost = 0;
+  connectTimedOut = false;
+  /** It counts as a request; `OPTIONS *` does not reach that far. */
+  counted = false;
+  /** The generation that a forward promises to its peer. */
+  forwardMin = 0;
+  readonly startedAt: number;
+  status = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  minGeneration = 0;
+  target: Target | undefined;
+
+  private upstream: UpstreamSocket | undefined;
+  private text = "";
+  private textSent = false;
+  private bodySent = false;
+  /** The app does not take what the visitor sends. */
+  private stalled = false;
+  /** Bytes of the request's body still to come; unknown while chunked. */
+  private remaining: number;
+  private readonly requestChunks: ChunkScanner | undefined;
+  requestDone: boolean;
+
+  private partial: Accumulator | undefined;
+  private answered = false;
+  private interims = 0;
+  private response: ResponseHead | undefined;
+  private framing: Framing = Framing.None;
+  private form: BodyForm = "none";
+  private left = 0;
+  private responseChunks: ChunkScanner | undefined;
+  private events: EventTracker | undefined;
+  private cutting = false;
+  private surplus = false;
+  private headText = "";
+  private closing = false;
+  private tunnel: Tunnel | undefined;
+
+  constructor(
+    private readonly host: ExchangeHost,
+    readonly visitor: Visitor,
+    readonly head: RequestHead,
+  ) {
+    this.clientIp = visitor.clientIp;
+    this.startedAt = host.now;
+    this.remaining = Math.max(head.contentLength, 0);
+    this.requestChunks = head.chunked ? new ChunkScanner(false) : undefined;
+    this.requestDone = !head.chunked && head.contentLength <= 0;
+  }
+
+  /** The status is the app's, not ours. */
+  get fromApp(): boolean {
+    return this.response !== undefined || this.tunnel !== undefined;
+  }
+
+  get hops(): number {
+    return this.hop?.hops ?? 0;
+  }
+
+  /** Bytes of the body may be handed over now. */
+  get takesBody(): boolean {
+    return !this.requestDone && (this.phase === Phase.Sent || this.phase === Phase.Responding);
+  }
+
+  // The way up.
+
+  /** Sends the request to `target`, over a pooled connection where one is usable. */
+  start(target: Target, fresh: boolean): void {
+    this.target = target;
+    target.users.add(this);
+    const pooled = fresh ? undefined : target.takeIdle();
+    const upstream = pooled ?? target.dial();
+    this.upstream = upstream;
+    upstream.user = this;
+    this.phase = Phase.Connecting;
+    if (upstream.connected) this.send(upstream);
+    else {
+      const limit = target.peer === "" ? LIMITS.connectMs : LIMITS.peerConnectMs;
+      this.deadline = this.host.now + limit;
+    }
+  }
+
+  upstreamConnected(): void {
+    if (this.phase === Phase.Connecting && this.upstream !== undefined) this.send(this.upstream);
+  }
+
+  private send(upstream: UpstreamSocket): void {
+    this.phase = Phase.Sent;
+    this.deadline = this.host.now + this.host.responseHeadMs;
+    this.text = requestText(this.head, this.context());
+    this.textSent = false;
+    this.bodySent = false;
+    const ahead = this.requestDone ? undefined : this.visitor.takeAhead();
+    if (ahead !== undefined) {
+      const end = this.requestBody(ahead, 0);
+      if (end < ahead.length && this.phase === Phase.Sent)
+        this.visitor.giveBack(ahead.subarray(end));
+    }
+    if (!this.textSent && this.upstream === upstream) {
+      this.textSent = true;
+      upstream.socket.write(this.text, "latin1");
+    }
+    if (!this.requestDone && !upstream.socket.writableNeedDrain) this.visitor.resumeBody();
+  }
+
+  private context(): RequestContext {
+    const { hop, head } = this;
+    return {
+      clientIp: this.clientIp,
+      proto: hop?.proto ?? "http",
+      requestId: this.requestId,
+      // An untouched traceparent keeps the trace whole: our own span is a sibling (shared parent).
+      traceparent: head.traceparent === "" ? this.host.newTraceparent() : head.traceparent,
+      hop: this.target?.peer ? this.host.hopField(this) : "",
+    };
+  }
+
+  /** Hands over body bytes from `from`; returns where the body ended, or the end of `bytes`. */
+  requestBody(bytes: Buffer, from: number): number {
+    const end =
+      this.requestChunks === undefined
+        ? this.lengthBody(bytes, from)
+        : this.chunkedBody(this.requestChunks, bytes, from);
+    this.waitAfterBody();
+    return end;
+  }
+
+  /** Whose turn it is: the visitor's, with the rest of the body, or the app's. */
+  private waitAfterBody(): void {
+    if (this.phase !== Phase.Sent && this.phase !== Phase.Responding) return;
+    const { now, responseHeadMs } = this.host;
+    if (!this.requestDone && !this.stalled) this.deadline = now + LIMITS.bodyMs;
+    else this.deadline = this.phase === Phase.Sent ? now + responseHeadMs : 0;
+  }
+
+  private lengthBody(bytes: Buffer, from: number): number {
+    const count = Math.min(this.remaining, bytes.length - from);
+    this.remaining -= count;
+    this.bytesIn += count;
+    if (this.remaining === 0) this.requestDone = true;
+    const part = count === bytes.length ? bytes : bytes.subarray(from, from + count);
+    if (count > 0) this.writeUpstream(part);
+    return from + count;
+  }
+
+  private chunkedBody(chunks: ChunkScanner, bytes: Buffer, from: number): number {
+    const end = chunks.scan(bytes, from);
+    this.bytesIn = chunks.dataBytes;
+    if (chunks.fault !== "" || chunks.dataBytes > this.host.bodyLimit) {
+      this.brokenBody(chunks.fault === "" ? "body_too_large" : chunks.fault);
+      return end;
+    }
+    if (chunks.done) this.requestDone = true;
+    for (const piece of chunks.pieces) {
+      this.writeUpstream(
+        piece.text === ""
+          ? bytes.subarray(piece.from, piece.to)
+          : Buffer.from(piece.text, "latin1"),
+      );
+    }
+    return end;
+  }
+
+  private writeUpstream(bytes: Buffer): void {
+    const socket = this.upstream?.socket;
+    if (socket === undefined || socket.destroyed) return;
+    this.bodySent = true;
+    const text = this.textSent ? "" : this.text;
+    this.textSent = true;
+    if (writeWithHead(socket, text, bytes)) return;
+    this.stalled = true;
+    this.visitor.pauseBody();
+  }
+
+  /** The app must not take a broken body for a whole one. */
+  private brokenBody(code: ErrorCode): void {
+    this.dropUpstream();
+    if (this.response === undefined) this.fail(code);
+    else this.end(() => this.visitor.reset());
+  }
+
+  upstreamDrained(): void {
+    if (this.tunnel !== undefined) {
+      this.tunnel.upstreamDrained();
+      return;
+    }
+    if (!this.stalled) return;
+    this.stalled = false;
+    if (!this.requestDone) this.deadline = this.host.now + LIMITS.bodyMs;
+    this.visitor.resumeBody();
+  }
+
+  // The way down.
+
+  upstreamData(bytes: Buffer): void {
+    if (this.phase === Phase.Responding) this.relay(bytes, 0);
+    else if (this.phase === Phase.Sent) this.readResponse(bytes);
+    else if (this.tunnel !== undefined) this.tunnel.fromUpstream(bytes);
+  }
+
+  private readResponse(bytes: Buffer): void {
+    this.answered = true;
+    let work = bytes;
+    if (this.partial !== undefined) {
+      this.partial.append(bytes);
+      work = this.partial.view();
+    }
+    let from = 0;
+    while (this.phase === Phase.Sent) {
+      const end = this.partial?.headEnd(from) ?? work.indexOf("\r\n\r\n", from);
+      if (end < 0) {
+        this.keepPartial(work, from);
+        return;
+      }
+      const head = parseResponseHead(work.toString("latin1", from, end + 2));
+      from = end + 4;
+      this.partial = undefined;
+      if (head === undefined) this.invalid();
+      else if (head.status < 200) this.interim(head, work, from);
+      else this.respond(head, work, from);
+    }
+  }
+
+  private keepPartial(work: Buffer, from: number): void {
+    const rest = work.length - from;
+    if (rest > LIMITS.responseHeadBytes) {
+      this.invalid();
+      return;
+    }
+    if (this.partial !== undefined && from === 0) return;
+    this.partial = undefined;
+    if (rest === 0) return;
+    this.partial = new Accumulator();
+    this.partial.append(work.subarray(from));
+    this.partial.headEnd(0);
+  }
+
+  private invalid(): void {
+    this.dropUpstream();
+    this.fail("invalid_response");
+  }
+
+  private interim(head: ResponseHead, work: Buffer, from: number): void {
+    if (head.status === 101) {
+      if (this.head.upgrade && head.upgrade && head.minor === 1) this.openTunnel(head, work, from);
+      else this.invalid();
+      return;
+    }
+    if (++this.interims > LIMITS.interimResponses) {
+      this.invalid();
+      return;
+    }
+    // An HTTP/1.0 visitor does not know them (RFC 9110 section 15.2).
+    if (this.head.minor === 1) this.visitor.socket.write(interimText(head), "latin1");
+  }
+
+  private respond(head: ResponseHead, work: Buffer, from: number): void {
+    this.response = head;
+    this.status = head.status;
+    this.phase = Phase.Responding;
+    this.text = "";
+    this.waitAfterBody();
+    this.chooseFraming(head);
+    this.closing = this.mustClose();
+    this.headText = responseText(head, {
+      form: this.form,
+      length: this.lengthToTell(head),
+      close: this.closing,
+      keepAlive: this.head.minor === 0,
+      requestId: this.requestId,
+      date: this.host.date,
+      upgrade: false,
+      heldMs: this.heldMs,
+    });
+    if (this.framing === Framing.None) {
+      this.surplus = from < work.length;
+      this.complete();
+      return;
+    }
+    if (from < work.length) this.relay(work, from);
+    // Without a body byte at hand the head does not wait for one.
+    if (this.phase === Phase.Responding) this.flushHead();
+    if (this.phase === Phase.Responding && this.cutting) this.cut();
+  }
+
+  private chooseFraming(head: ResponseHead): void {
+    const empty = this.head.method === "HEAD" || head.status === 204 || head.status === 304;
+    this.cutting = head.eventStream && this.target?.cutting === true;
+    if (empty || head.contentLength === 0) {
+      this.framing = Framing.None;
+      this.form = "none";
+      return;
+    }
+    if (head.contentLength > 0) {
+      this.framing = Framing.Length;
+      this.form = "length";
+      this.left = head.contentLength;
+      return;
+    }
+    this.framing = head.chunked ? Framing.Chunked : Framing.Close;
+    this.form = this.head.minor === 1 ? "chunked" : "close";
+    if (head.eventStream) this.events = new EventTracker();
+    const dataOnly = this.form === "close" || head.eventStream;
+    if (head.chunked) this.responseChunks = new ChunkScanner(dataOnly);
+  }
+
+  private lengthToTell(head: ResponseHead): number {
+    if (head.status === 204) return -1;
+    if (this.form === "none" && head.contentLength < 0) {
+      // An empty body needs a length, unless the response cannot have a body.
+      return -1;
+    }
+    return head.contentLength;
+  }
+
+  private mustClose(): boolean {
+    if (this.head.close || this.form === "close" || this.host.draining) return true;
+    // Whether the body still comes after a final answer to an expectation, nobody can know.
+    if (this.head.expectContinue && !this.requestDone) return true;
+    return this.target?.peer !== "" && this.hop === undefined && this.visitor.nudged;
+  }
+
+  /** Passes body bytes on, in the same turn that they came. */
+  private relay(bytes: Buffer, from: number): void {
+    if (this.framing === Framing.Length) this.relayLength(bytes, from);
+    else if (this.framing === Framing.Chunked) this.relayChunks(bytes, from);
+    else this.relayData(bytes, from, bytes.length);
+  }
+
+  private relayLength(bytes: Buffer, from: number): void {
+    const count = Math.min(this.left, bytes.length - from);
+    this.left -= count;
+    this.surplus = from + count < bytes.length;
+    this.writeDown(from === 0 && !this.surplus ? bytes : bytes.subarray(from, from + count));
+    if (this.left === 0) this.complete();
+  }
+
+  private relayChunks(bytes: Buffer, from: number): void {
+    const chunks = this.responseChunks as ChunkScanner;
+    const end = chunks.scan(bytes, from);
+    const { socket } = this.visitor;
+    const several = chunks.pieces.length > 1;
+    if (several) socket.cork();
+    for (const piece of chunks.pieces) {
+      if (piece.text !== "") this.writeDown(Buffer.from(piece.text, "latin1"));
+      else if (this.events !== undefined || this.form === "close") {
+        this.relayData(bytes, piece.from, piece.to);
+      } else this.writeDown(bytes.subarray(piece.from, piece.to));
+    }
+    if (several) socket.uncork();
+    if (this.phase !== Phase.Responding) return;
+    if (chunks.fault !== "") {
+      this.dropUpstream();
+      this.end(() => this.visitor.reset());
+    } else if (chunks.done) {
+      this.surplus = end < bytes.length;
+      this.complete();
+    }
+  }
+
+  /** Data of a body whose chunking we write ourselves; of an event stream, up to where it is cut. */
+  private relayData(bytes: Buffer, from: number, to: number): void {
+    if (this.phase !== Phase.Responding || to <= from) return;
+    let until = to;
+    if (this.events !== undefined) {
+      until = from + this.events.scan(bytes.subarray(from, to), 0, this.cutting);
+    }
+    if (until > from) this.writeData(bytes.subarray(from, until));
+    if (this.cutting && this.events?.atBoundary) this.endStream();
+  }
+
+  private writeData(data: Buffer): void {
+    if (this.form !== "chunked") {
+      this.writeDown(data);
+      return;
+    }
+    const { socket } = this.visitor;
+    socket.cork();
+    this.headText += `${data.length.toString(16)}\r\n`;
+    this.writeDown(data);
+    socket.write("\r\n", "latin1");
+    socket.uncork();
+  }
+
+  private writeDown(bytes: Buffer): void {
+    const text = this.headText;
+    this.headText = "";
+    this.bytesOut += bytes.length;
+    if (!writeWithHead(this.visitor.socket, text, bytes)) this.upstream?.socket.pause();
+  }
+
+  private flushHead(): void {
+    if (this.headText === "") return;
+    const text = this.headText;
+    this.headText = "";
+    if (!this.visitor.socket.write(text, "latin1")) this.upstream?.socket.pause();
+  }
+
+  /** The visitor took what was buffered. */
+  visitorDrained(): void {
+    if (this.tunnel !== undefined) this.tunnel.visitorDrained();
+    else this.upstream?.socket.resume();
+  }
+
+  upstreamEnded(): void {
+    if (this.tunnel !== undefined) this.tunnel.upstreamEnded();
+    else if (this.phase === Phase.Responding && this.framing === Framing.Close) this.endStream();
+    else this.upstream?.socket.destroy();
+  }
+
+  /** A clean end of a body whose length only its end tells. */
+  private endStream(): void {
+    this.dropUpstream();
+    if (this.form === "chunked") this.headText += LAST_CHUNK;
+    this.flushHead();
+    this.end(() => this.visitor.finished(this.closing || !this.requestDone));
+  }
+
+  private complete(): void {
+    this.flushHead();
+    const { upstream, response } = this;
+    const reusable =
+      this.requestDone && !this.surplus && response?.close === false && upstream !== undefined;
+    if (reusable) this.releaseUpstream(upstream);
+    else this.dropUpstream();
+    this.end(() => this.visitor.finished(this.closing || !this.requestDone));
+  }
+
+  // Upgrades.
+
+  private openTunnel(head: ResponseHead, work: Buffer, from: number): void {
+    const { upstream, visitor } = this;
+    if (upstream === undefined) return;
+    this.status = 101;
+    this.phase = Phase.Tunnel;
+    this.deadline = 0;
+    const text = responseText(head, {
+      form: "none",
+      length: -1,
+      close: false,
+      keepAlive: false,
+      requestId: this.requestId,
+      date: this.host.date,
+      upgrade: true,
+      heldMs: this.heldMs,
+    });
+    visitor.socket.write(text, "latin1");
+    const tunnel = new Tunnel(visitor.socket, upstream.socket, this);
+    this.tunnel = tunnel;
+    const ahead = visitor.takeAhead();
+    visitor.opened(tunnel);
+    if (ahead !== undefined) tunnel.fromVisitor(ahead);
+    if (from < work.length) tunnel.fromUpstream(work.subarray(from));
+    if (this.target?.cutting || this.host.draining) tunnel.cut();
+  }
+
+  tunnelLeft(): void {
+    this.dropUpstream();
+    this.end(() => undefined);
+  }
+
+  // Endings.
+
+  reroute(): void {
+    if (this.phase !== Phase.Connecting) return;
+    this.dropUpstream();
+    this.phase = Phase.Waiting;
+    this.host.reroute(this);
+  }
+
+  cut(): void {
+    if (this.tunnel !== undefined) {
+      this.tunnel.cut();
+      return;
+    }
+    if (this.events === undefined || this.phase !== Phase.Responding) return;
+    if (this.events.atBoundary) {
+      this.endStream();
+      return;
+    }
+    if (this.deadline === 0) this.deadline = this.host.now + LIMITS.cutMs;
+    this.cutting = true;
+  }
+
+  upstreamLost(): void {
+    const { upstream, target } = this;
+    this.upstream = undefined;
+    if (target === undefined || this.phase === Phase.Done) return;
+    if (this.tunnel !== undefined) {
+      this.tunnel.lost();
+      return;
+    }
+    if (this.phase === Phase.Responding) {
+      this.dropUpstream();
+      this.end(() => this.visitor.reset());
+      return;
+    }
+    const retry = mayRetry({
+      connected: upstream?.connected === true,
+      reused: (upstream?.served ?? 0) > 0,
+      answered: this.answered,
+      bodySent: this.bodySent,
+      method: this.head.method,
+      lost: this.lost,
+    });
+    this.dropUpstream();
+    if (retry === "no") this.fail("incomplete");
+    else this.tryAgain(retry, target);
+  }
+
+  private tryAgain(retry: "reroute" | "fresh", target: Target): void {
+    this.phase = Phase.Waiting;
+    if (retry === "reroute") {
+      this.host.refused(this, target);
+      return;
+    }
+    this.lost++;
+    if (target.retired) this.host.reroute(this);
+    else this.start(target, true);
+  }
+
+  /** What was waited for did not come. */
+  expire(): void {
+    switch (this.phase) {
+      case Phase.Connecting:
+        this.connectTimedOut = true;
+        this.upstream?.socket.destroy();
+        return;
+      case Phase.Sent:
+        this.dropUpstream();
+        this.fail(this.requestDone || this.stalled ? "response_timeout" : "request_timeout");
+        return;
+      case Phase.Responding:
+        if (this.cutting) this.endStream();
+        else {
+          this.dropUpstream();
+          this.end(() => this.visitor.reset());
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** The visitor is gone: so is the reason for the request. */
+  visitorGone(): void {
+    if (this.phase === Phase.Done) return;
+    if (this.tunnel !== undefined) {
+      this.tunnel.lost();
+      return;
+    }
+    if (this.status === 0) this.status = 499;
+    this.dropUpstream();
+    this.end(() => undefined);
+  }
+
+  /** Answers with a head of the proxy's own, given without its last fields. */
+  answer(text: string): void {
+    const close = this.head.close || !this.requestDone;
+    const tail = `Date: ${this.host.date}\r\n${close ? "Connection: close\r\n" : ""}\r\n`;
+    this.status = Number(text.slice(9, 12));
+    this.visitor.socket.write(text + tail, "latin1");
+    this.end(() => this.visitor.finished(close));
+  }
+
+  /** Answers with an error of the table. Only before a response has begun. */
+  fail(code: ErrorCode): void {
+    if (this.phase === Phase.Done) return;
+    this.dropUpstream();
+    const close =
+      this.head.close || this.head.minor === 0 || !this.requestDone || this.host.draining;
+    const text = renderError(code, {
+      html: this.head.html,
+      requestId: this.requestId,
+      host: this.head.host,
+      close,
+      head: this.head.method === "HEAD",
+      date: this.host.date,
+    });
+    this.status = Number(text.slice(9, 12));
+    this.visitor.socket.write(text, "latin1");
+    this.end(() => this.visitor.finished(close));
+  }
+
+  private releaseUpstream(upstream: UpstreamSocket): void {
+    this.upstream = undefined;
+    upstream.target.release(upstream, this.host.now);
+    this.leaveTarget();
+  }
+
+  private dropUpstream(): void {
+    this.upstream?.destroy();
+    this.upstream = undefined;
+    this.leaveTarget();
+  }
+
+  private leaveTarget(): void {
+    const { target } = this;
+    if (target === undefined || !target.users.has(this)) return;
+    target.leave(this);
+    this.host.left(this, target);
+  }
+
+  private end(then: () => void): void {
+    if (this.phase === Phase.Done) return;
+    this.phase = Phase.Done;
+    this.deadline = 0;
+    this.host.ended(this);
+    then();
+  }
+}
