@@ -358,7 +358,12 @@ interface DecideResponse {
 /** Decide a migration by compare-and-set: the first decision stands, for everybody and for ever. */
 export const decide = api(
   { expose: false, method: "POST", path: "/v1/internal/clusters/decide" },
-  async ({ migrationId, decision, notAfter, traceparent }: DecideRequest): Promise<DecideResponse> => {
+  async ({
+    migrationId,
+    decision,
+    notAfter,
+    traceparent,
+  }: DecideRequest): Promise<DecideResponse> => {
     const decided = await store.decide({ migrationId, decision, notAfter, traceparent });
     if (!decided) {
       throw APIError.notFound(`Cannot commit migration "${migrationId}": it was never opened`);

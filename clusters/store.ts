@@ -271,7 +271,12 @@ interface LookupKey {
 }
 
 /** By whichever of id, owner and name, or hostname is given. */
-export async function lookup({ replId, name, owner, hostname }: LookupKey): Promise<ReplRow | null> {
+export async function lookup({
+  replId,
+  name,
+  owner,
+  hostname,
+}: LookupKey): Promise<ReplRow | null> {
   if (replId) return findRepl(replId);
   if (name && owner) return findReplByName(owner, name);
   if (!hostname) return null;

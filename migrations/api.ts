@@ -56,7 +56,9 @@ export const startMigration = api(
     const repl = await authority.lookup(replId);
     if (!repl) throw APIError.notFound(`Cannot move repl "${replId}": there is no such repl`);
     if (repl.clusterId === to) {
-      throw APIError.failedPrecondition(`Cannot move repl "${replId}": it lives in "${to}" already`);
+      throw APIError.failedPrecondition(
+        `Cannot move repl "${replId}": it lives in "${to}" already`,
+      );
     }
     const id = randomUUID();
     await withSpan("migration", { attributes: { id, replId, to } }, async () => {

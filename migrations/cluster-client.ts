@@ -39,9 +39,7 @@ export interface Frozen {
 export interface ClusterClient {
   inspect(command: Command): Promise<Inspected>;
   stage(command: Command & { name: string; owner: string; peer: string }): Promise<CommandResult>;
-  copyFiles(
-    command: Command & { fromCluster: string; final: boolean },
-  ): Promise<CommandResult>;
+  copyFiles(command: Command & { fromCluster: string; final: boolean }): Promise<CommandResult>;
   freeze(command: Command & { cut: boolean }): Promise<Frozen>;
   boot(command: Command): Promise<CommandResult>;
   /** `leaseUntil`, ISO 8601: the commit must not come later. */

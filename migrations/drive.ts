@@ -20,13 +20,7 @@ import type { Facts, MigrationRow } from "./store";
 /** Where the progress of migrations is kept. */
 export type Journal = Pick<
   typeof store,
-  | "advance"
-  | "claim"
-  | "findUnpublished"
-  | "recordPublished"
-  | "recordTry"
-  | "release"
-  | "renew"
+  "advance" | "claim" | "findUnpublished" | "recordPublished" | "recordTry" | "release" | "renew"
 >;
 
 /** What a drive needs besides its migration. */
@@ -147,8 +141,10 @@ class Drive {
   private carryOut(effect: Effect): Promise<Outcome> {
     const { row } = this.work;
     const attributes = { migrationId: row.id, replId: row.replId, phase: this.state.phase };
-    return withSpan(`migration.${effect}`, { parent: this.traceparent, attributes }, (traceparent) =>
-      CARRY_OUT[effect](this.work, this.driving.outside, traceparent),
+    return withSpan(
+      `migration.${effect}`,
+      { parent: this.traceparent, attributes },
+      (traceparent) => CARRY_OUT[effect](this.work, this.driving.outside, traceparent),
     );
   }
 

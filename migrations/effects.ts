@@ -54,11 +54,7 @@ interface At {
   readonly traceparent: string;
 }
 
-type Send = (
-  client: ClusterClient,
-  command: Command,
-  row: MigrationRow,
-) => Promise<CommandResult>;
+type Send = (client: ClusterClient, command: Command, row: MigrationRow) => Promise<CommandResult>;
 
 /** An effect that is one command to one of the two clusters. */
 function send(effect: Effect, side: "from" | "to", call: Send): CarryOut {

@@ -34,9 +34,7 @@ export function choose(candidates: readonly Candidate[]): Choice {
 }
 
 function better(a: Candidate, b: Candidate): number {
-  return (
-    a.repls - b.repls || b.ownerRepls - a.ownerRepls || (a.clusterId < b.clusterId ? -1 : 1)
-  );
+  return a.repls - b.repls || b.ownerRepls - a.ownerRepls || (a.clusterId < b.clusterId ? -1 : 1);
 }
 
 function explain({ clusterId, repls, ownerRepls }: Candidate, chosen: boolean): string {

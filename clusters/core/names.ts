@@ -86,7 +86,9 @@ export function checkApiUrl(url: string): Fault {
 
 function isIpv4(text: string): boolean {
   const parts = text.split(".");
-  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && +part < 256);
+  return (
+    parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && +part < 256)
+  );
 }
 
 /** RFC 4291 section 2.2: eight groups, one run of zeros as `::`, the last two groups also as IPv4. */
@@ -99,9 +101,10 @@ function isIpv6(text: string): boolean {
   const width = last.includes(".") ? count + 1 : count;
   const compressed = halves.length === 2;
   const sized = compressed ? width <= 7 : width === 8;
-  return sized && groups.flat().every((group, index) => isGroup(group, index === count - 1));
+  const ipv4At = text.endsWith("::") ? -1 : count - 1;
+  return sized && groups.flat().every((group, index) => isGroup(group, index === ipv4At));
 }
 
-function isGroup(group: string, isLast: boolean): boolean {
-  return /^[0-9a-f]{1,4}$/i.test(group) || (isLast && isIpv4(group));
+function isGroup(group: string, mayBeIpv4: boolean): boolean {
+  return /^[0-9a-f]{1,4}$/i.test(group) || (mayBeIpv4 && isIpv4(group));
 }

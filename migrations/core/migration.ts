@@ -92,16 +92,24 @@ export interface State {
 /** The way of a migration that succeeds; before the mode is chosen all ways are the same. */
 export const ROUTES: Readonly<Record<Mode, readonly Phase[]>> = {
   asleep: [
-    ...["requested", "reserving", "preparing", "copying", "freezing", "delta"] as const,
-    ...["verifying", "switching", "cleaning", "completed"] as const,
+    ...(["requested", "reserving", "preparing", "copying", "freezing", "delta"] as const),
+    ...(["verifying", "switching", "cleaning", "completed"] as const),
   ],
   overlap: [
-    ...["requested", "reserving", "preparing", "copying", "booting"] as const,
-    ...["verifying", "switching", "draining", "cleaning", "completed"] as const,
+    ...(["requested", "reserving", "preparing", "copying", "booting"] as const),
+    ...(["verifying", "switching", "draining", "cleaning", "completed"] as const),
   ],
   handoff: [
-    ...["requested", "reserving", "preparing", "copying", "freezing", "delta", "booting"] as const,
-    ...["verifying", "switching", "cleaning", "completed"] as const,
+    ...([
+      "requested",
+      "reserving",
+      "preparing",
+      "copying",
+      "freezing",
+      "delta",
+      "booting",
+    ] as const),
+    ...(["verifying", "switching", "cleaning", "completed"] as const),
   ],
 };
 
@@ -124,8 +132,8 @@ const EFFECTS: Readonly<Record<Phase, readonly Effect[]>> = {
 };
 
 const BEFORE_COMMIT: readonly Phase[] = [
-  ...["requested", "reserving", "preparing", "copying"] as const,
-  ...["freezing", "delta", "booting", "verifying"] as const,
+  ...(["requested", "reserving", "preparing", "copying"] as const),
+  ...(["freezing", "delta", "booting", "verifying"] as const),
 ];
 const AFTER_COMMIT: readonly Phase[] = ["switching", "draining", "cleaning", "completed"];
 const TERMINAL: readonly Phase[] = ["completed", "rolled_back"];
