@@ -1,0 +1,168 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { changed, copy, deploy, filesOf, scan } from "./file-tree";
+
+let root: string;
+let site: string;
+let east: string;
+let west: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "stele-files-"));
+  site = join(root, "site");
+  east = join(root, "east");
+  west = join(root, "west");
+  for (const folder of [site, filesOf(east), filesOf(west)]) mkdirSync(folder, { recursive: true });
+  mkdirSync(join(site, ".git"));
+  mkdirSync(join(site, "empty"));
+  mkdirSync(join(site, "a b"));
+  writeFileSync(join(site, "a b", "ü\n.txt"), "odd");
+  writeFileSync(join(site, "run"), "#!/bin/sh", { mode: 0o755 });
+  chmodSync(join(site, "run"), 0o755);
+  symlinkSync("run", join(site, "link"));
+});
+
+afterEach(() => rmSync(root, { recursive: true }));
+
+const limits = { maxFiles: 100, maxBytes: 10_000 };
+const deployed = () => deploy({ kind: "deploy", from: site, generationDir: east, uid: null, limits });
+const copied = (final: boolean) =>
+  copy({ kind: "copy", fromDir: east, generationDir: west, uid: null, final });
+const inEast = (path: string): string => join(filesOf(east), path);
+const inWest = (path: string): string => join(filesOf(west), path);
+const hasChanged = (): boolean => changed({ kind: "changed", generationDir: east }).changed;
+
+describe("deploy", () => {
+  it("copies files, folders, links and modes, but not .git", () => {
+    expect(deployed()).toMatchObject({ files: 5, bytes: 12 });
+    expect(readFileSync(inEast("a b/ü\n.txt"), "utf8")).toBe("odd");
+    expect(lstatSync(inEast("run")).mode & 0o777).toBe(0o755);
+    expect(readlinkSync(inEast("link"))).toBe("run");
+    expect(existsSync(inEast("empty"))).toBe(true);
+    expect(existsSync(inEast(".git"))).toBe(false);
+    expect(hasChanged()).toBe(false);
+  });
+
+  it("takes away what the last release brought, and leaves what the app wrote", () => {
+    deployed();
+    mkdirSync(inEast("empty/data"));
+    writeFileSync(inEast("notes.json"), "[]");
+    expect(hasChanged()).toBe(true);
+    rmSync(join(site, "run"));
+    rmSync(join(site, "empty"), { recursive: true });
+    writeFileSync(join(site, "new"), "new");
+    deployed();
+    expect(existsSync(inEast("run"))).toBe(false);
+    expect(existsSync(inEast("new"))).toBe(true);
+    expect(existsSync(inEast("notes.json"))).toBe(true);
+    expect(existsSync(inEast("empty/data"))).toBe(true);
+  });
+
+  it("replaces a folder by a file of the same name", () => {
+    deployed();
+    rmSync(join(site, "empty"), { recursive: true });
+    writeFileSync(join(site, "empty"), "now a file");
+    deployed();
+    expect(readFileSync(inEast("empty"), "utf8")).toBe("now a file");
+  });
+
+  it("refuses links out of the directory, by name", () => {
+    symlinkSync("../outside", join(site, "a b", "fine"));
+    deployed();
+    symlinkSync("../../outside", join(site, "a b", "escape"));
+    expect(deployed).toThrow('"a b/escape" is a link out of it, to "../../outside"');
+    rmSync(join(site, "a b", "escape"));
+    symlinkSync("/etc/passwd", join(site, "absolute"));
+    expect(deployed).toThrow('"absolute" is a link out of it');
+  });
+
+  it("refuses what is too large", () => {
+    expect(() =>
+      deploy({
+        kind: "deploy",
+        from: site,
+        generationDir: east,
+        uid: null,
+        limits: { maxFiles: 2, maxBytes: 10_000 },
+      }),
+    ).toThrow("more than 2 files");
+    writeFileSync(join(site, "big"), "x".repeat(10_001));
+    expect(deployed).toThrow("more than 10000 bytes");
+  });
+
+  it("refuses sockets", async () => {
+    const server: Server = createServer();
+    await new Promise<void>((resolve) => server.listen(join(site, "sock"), resolve));
+    expect(deployed).toThrow('"sock" is a socket, a pipe or a device');
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
+
+describe("copy", () => {
+  it("makes both alike in rounds", () => {
+    deployed();
+    copied(false);
+    expect(copied(false)).toMatchObject({ changedFiles: 0, changedBytes: 0 });
+    writeFileSync(inEast("notes.json"), "[1]");
+    rmSync(inEast("run"));
+    mkdirSync(inEast("run"));
+    copied(true);
+    expect(scan(filesOf(west))).toEqual(scan(filesOf(east)));
+    expect(changed({ kind: "changed", generationDir: west }).changed).toBe(true);
+  });
+
+  it("takes over what is at the destination from before", () => {
+    deployed();
+    writeFileSync(inWest("stale"), "");
+    copied(true);
+    expect(existsSync(inWest("stale"))).toBe(false);
+  });
+
+  it("sees a write that left size and time as they were, if it came after the last round", () => {
+    deployed();
+    writeFileSync(inEast("counter"), "1");
+    const { mtime } = lstatSync(inEast("counter"));
+    copied(false);
+    writeFileSync(inEast("counter"), "2");
+    utimesSync(inEast("counter"), mtime, mtime);
+    expect(copied(false)).toMatchObject({ changedFiles: 0 });
+    copied(true);
+    expect(readFileSync(inWest("counter"), "utf8")).toBe("2");
+  });
+
+  it("gives folders that may not be written to their files first", () => {
+    mkdirSync(join(site, "locked"));
+    writeFileSync(join(site, "locked", "file"), "in");
+    chmodSync(join(site, "locked"), 0o555);
+    deployed();
+    copied(true);
+    expect(readFileSync(inWest("locked/file"), "utf8")).toBe("in");
+    expect(lstatSync(inWest("locked")).mode & 0o777).toBe(0o555);
+    for (const folder of [site, filesOf(east), filesOf(west)]) chmodSync(join(folder, "locked"), 0o755);
+  });
+
+  it("names what it cannot copy", async () => {
+    deployed();
+    const server: Server = createServer();
+    await new Promise<void>((resolve) => server.listen(inEast("sock"), resolve));
+    expect(copied(true).special).toEqual(["sock"]);
+    await new Promise((resolve) => server.close(resolve));
+  });
+});

@@ -1,0 +1,33 @@
+import { parentPort } from "node:worker_threads";
+
+import { changed, copy, deploy, type FilesJob, remove } from "./file-tree";
+
+export interface JobMessage {
+  readonly id: number;
+  readonly job: FilesJob;
+}
+
+export type ResultMessage =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: string };
+
+function run(job: FilesJob): unknown {
+  switch (job.kind) {
+    case "deploy":
+      return deploy(job);
+    case "copy":
+      return copy(job);
+    case "changed":
+      return changed(job);
+    case "remove":
+      return remove(job);
+  }
+}
+
+parentPort?.on("message", ({ id, job }: JobMessage) => {
+  try {
+    parentPort?.postMessage({ id, result: run(job) } satisfies ResultMessage);
+  } catch (error) {
+    parentPort?.postMessage({ id, error: (error as Error).message } satisfies ResultMessage);
+  }
+});
