@@ -1,0 +1,72 @@
+import type { CronModel } from "./app-model";
+
+const MINUTE_MS = 60_000;
+
+/** Four years hold every date there is, and a schedule for 30 February holds none. */
+const SEARCH_MINUTES = 4 * 366 * 24 * 60;
+
+interface Field {
+  readonly min: number;
+  readonly max: number;
+}
+
+const FIELDS: readonly Field[] = [
+  { min: 0, max: 59 },
+  { min: 0, max: 23 },
+  { min: 1, max: 31 },
+  { min: 1, max: 12 },
+  { min: 0, max: 7 },
+];
+
+/** When a cron job runs next, strictly after `after` (both milliseconds since 1970); null: never. */
+export function nextRun(cron: CronModel, after: number): number | null {
+  if (cron.everyMinutes !== null) {
+    const period = cron.everyMinutes * MINUTE_MS;
+    return (Math.floor(after / period) + 1) * period;
+  }
+  const matches = parseSchedule(cron.schedule ?? "");
+  let at = (Math.floor(after / MINUTE_MS) + 1) * MINUTE_MS;
+  for (let n = 0; n < SEARCH_MINUTES; n++, at += MINUTE_MS) {
+    if (matches(new Date(at))) return at;
+  }
+  return null;
+}
+
+/** Five fields, UTC: minute, hour, day of month, month, day of week (0 and 7 are Sunday). */
+export function parseSchedule(schedule: string): (at: Date) => boolean {
+  const parts = schedule.trim().split(/\s+/);
+  if (parts.length !== FIELDS.length) throw new Error(`"${schedule}" has not five fields`);
+  const sets = FIELDS.map((field, index) => parseField(parts[index] as string, field, schedule));
+  const [minutes, hours, days, months, weekdays] = sets as [
+    Set<number>, Set<number>, Set<number>, Set<number>, Set<number>,
+  ];
+  if (weekdays.has(7)) weekdays.add(0);
+  // As in cron: where both days are restricted, either is enough.
+  const either = parts[2] !== "*" && parts[4] !== "*";
+  return (at) => {
+    const isDay = days.has(at.getUTCDate());
+    const isWeekday = weekdays.has(at.getUTCDay());
+    return (
+      minutes.has(at.getUTCMinutes()) &&
+      hours.has(at.getUTCHours()) &&
+      months.has(at.getUTCMonth() + 1) &&
+      (either ? isDay || isWeekday : isDay && isWeekday)
+    );
+  };
+}
+
+function parseField(text: string, { min, max }: Field, schedule: string): Set<number> {
+  const values = new Set<number>();
+  for (const item of text.split(",")) {
+    const match = /^(?:\*|(\d+)(?:-(\d+))?)(?:\/(\d+))?$/.exec(item);
+    const step = Number(match?.[3] ?? 1);
+    const first = Number(match?.[1] ?? min);
+    const openEnd = match?.[1] === undefined || match[3] !== undefined;
+    const last = Number(match?.[2] ?? (openEnd ? max : first));
+    if (!match || step < 1 || first < min || last > max || first > last) {
+      throw new Error(`"${item}" in "${schedule}" is no cron field from ${min} to ${max}`);
+    }
+    for (let value = first; value <= last; value += step) values.add(value);
+  }
+  return values;
+}

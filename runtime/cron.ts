@@ -1,0 +1,78 @@
+import type postgres from "postgres";
+
+import type { AppModel, CronModel } from "./app-model";
+import { nextRun } from "./cron-schedule";
+import type { InfraConfig } from "./infra-config";
+import { ensureDatabase } from "./migrate";
+import { pubsubDatabase } from "./pubsub";
+import type { LogLine } from "./pubsub-consumer";
+import { openClient } from "./sql-client";
+
+/** Any fixed number. */
+const LEADER_LOCK = 1_668_444_014;
+
+/** Longer timeouts than this overflow in Node. */
+const SLEEP_MAX_MS = 3_600_000;
+
+/** Runs cron jobs in UTC, each in one process: the one that holds the lock. */
+export class Crons {
+  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private sql: postgres.Sql | null = null;
+
+  constructor(
+    private readonly model: AppModel,
+    private readonly infra: InfraConfig,
+    private readonly call: (service: string, endpoint: string) => Promise<unknown>,
+    private readonly log: LogLine,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  async start(): Promise<void> {
+    const { hostedServices } = this.infra;
+    const hosted = this.model.crons.filter(
+      ({ service }) => hostedServices === null || hostedServices.includes(service),
+    );
+    const config = pubsubDatabase(this.infra);
+    if (hosted.length === 0 || config === null) return;
+    await ensureDatabase(config, "postgres");
+    this.sql = openClient(config, 1);
+    for (const cron of hosted) this.schedule(cron, nextRun(cron, this.now()));
+  }
+
+  async drain(): Promise<void> {
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    await this.sql?.end({ timeout: 1 });
+  }
+
+  private schedule(cron: CronModel, at: number | null): void {
+    if (at === null) return;
+    const waitMs = Math.max(0, at - this.now());
+    const then = (): void => {
+      if (waitMs > SLEEP_MAX_MS) return this.schedule(cron, at);
+      void this.run(cron);
+      this.schedule(cron, nextRun(cron, Math.max(at, this.now())));
+    };
+    this.timers.set(cron.name, setTimeout(then, Math.min(waitMs, SLEEP_MAX_MS)));
+  }
+
+  private async run(cron: CronModel): Promise<void> {
+    try {
+      if (!(await this.isLeader())) return;
+      await this.call(cron.service, cron.endpoint);
+    } catch (error) {
+      this.log("error", "cron job failed", { cron: cron.name, error: (error as Error).message });
+    }
+  }
+
+  /** The lock stays with the connection, and so with the process until it ends. */
+  private async isLeader(): Promise<boolean> {
+    const rows = await this.sql?.unsafe(
+      `select pg_try_advisory_lock(${LEADER_LOCK}) as leads where not exists (
+         select from pg_locks where locktype = 'advisory' and objid = ${LEADER_LOCK}
+           and pid = pg_backend_pid())
+       union all select true from pg_locks where locktype = 'advisory'
+         and objid = ${LEADER_LOCK} and pid = pg_backend_pid() limit 1`,
+    );
+    return rows?.[0]?.["leads"] === true;
+  }
+}
