@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import type { BuildOptions, Metafile } from "esbuild";
+
+const ENTRYPOINT = "encore.gen/internal/entrypoints/combined/main.ts";
+
+/** Where a bundle's sources and their hashes are noted, beside it. */
+const STAMP_SUFFIX = ".sources.json";
+
+/**
+ * Bundles the application as Encore does: one ES module, packages left outside, tests dropped.
+ * Does nothing while no source has changed.
+ *
+ * @returns the bundle's path
+ */
+export async function bundleApp(root: string, stateDir: string): Promise<string> {
+  const outfile = join(stateDir, "build", "app", "main.mjs");
+  linkPackages(root, stateDir);
+  await bundle(root, outfile, {
+    entryPoints: [join(root, ENTRYPOINT)],
+    format: "esm",
+    target: "es2022",
+    packages: "external",
+    define: { ENCORE_DROP_TESTS: "true" },
+  });
+  return outfile;
+}
+
+/** Bundles the module for `ENCORE_RUNTIME_LIB`, which must load synchronously. */
+export async function bundleNative(root: string, stateDir: string): Promise<string> {
+  const outfile = join(stateDir, "build", "native.cjs");
+  await bundle(root, outfile, {
+    entryPoints: [join(root, "runtime", "native.ts")],
+    format: "cjs",
+    target: "node20",
+  });
+  return outfile;
+}
+
+async function bundle(root: string, outfile: string, options: BuildOptions): Promise<void> {
+  const stamp = outfile + STAMP_SUFFIX;
+  if (existsSync(outfile) && isUpToDate(root, stamp)) return;
+  const { build } = await import("esbuild");
+  mkdirSync(dirname(outfile), { recursive: true, mode: 0o700 });
+  const result = await build({
+    absWorkingDir: root,
+    outfile,
+    bundle: true,
+    platform: "node",
+    sourcemap: true,
+    logLevel: "silent",
+    ...options,
+    metafile: true,
+  });
+  writeFileSync(stamp, JSON.stringify(hashSources(root, result.metafile)));
+}
+
+function hashSources(root: string, metafile: Metafile): Record<string, string> {
+  const sources = Object.keys(metafile.inputs).filter((path) => !path.includes("node_modules/"));
+  const hashes = sources.map((path) => [path, hashFile(resolve(root, path))] as const);
+  return Object.fromEntries(hashes);
+}
+
+function isUpToDate(root: string, stamp: string): boolean {
+  try {
+    const hashes = JSON.parse(readFileSync(stamp, "utf8")) as Record<string, string>;
+    return Object.entries(hashes).every(([path, hash]) => hashFile(resolve(root, path)) === hash);
+  } catch {
+    return false;
+  }
+}
+
+function hashFile(path: string): string {
+  return createHash("sha256").update(readFileSync(path)).digest("base64");
+}
+
+/** The bundle imports its packages from where it lies. */
+function linkPackages(root: string, stateDir: string): void {
+  const inside = !relative(root, stateDir).startsWith("..");
+  const link = join(stateDir, "node_modules");
+  if (inside || existsSync(link)) return;
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  symlinkSync(join(root, "node_modules"), link);
+}

@@ -1,0 +1,130 @@
+import type { AppModel, EndpointModel } from "./app-model";
+import { Failure, failureOf, invalidArgument } from "./errors";
+import type { WireRequest, WireResponse } from "./payload";
+import { childTrace, newTrace, type AuthData, type Request } from "./request";
+import type { Runner } from "./runner";
+
+/** What a failed call resolves to; the SDK turns it into an APIError. */
+export class ApiCallError {
+  readonly code: string;
+  readonly message: string;
+  readonly details: unknown;
+
+  constructor(failure: Failure) {
+    this.code = failure.code;
+    this.message = failure.message;
+    this.details = failure.details ?? undefined;
+  }
+}
+
+export interface CallOptions {
+  readonly authData?: AuthData | null;
+}
+
+/** Carries a call to a service that another process hosts. */
+export interface RemoteCalls {
+  call(endpoint: EndpointModel, wire: WireRequest, source: Request | null): Promise<WireResponse>;
+}
+
+/**
+ * Calls between services. In one process they skip the socket and nothing else: parameters and
+ * results go through their JSON, as they would between processes.
+ */
+export class Calls {
+  readonly #endpoints: ReadonlyMap<string, EndpointModel>;
+  readonly #runner: Runner;
+  readonly #isHosted: (service: string) => boolean;
+  readonly #remote: RemoteCalls;
+
+  constructor(
+    model: AppModel,
+    runner: Runner,
+    isHosted: (service: string) => boolean,
+    remote: RemoteCalls,
+  ) {
+    this.#endpoints = new Map(
+      model.endpoints
+        .filter(({ kind }) => kind === "typed")
+        .map((endpoint) => [`${endpoint.service}.${endpoint.name}`, endpoint]),
+    );
+    this.#runner = runner;
+    this.#isHosted = isHosted;
+    this.#remote = remote;
+  }
+
+  /** Never rejects for an error of the callee: that is its result. */
+  async call(
+    service: string,
+    name: string,
+    payload: unknown,
+    source: Request | null | undefined,
+    options: CallOptions | null | undefined,
+  ): Promise<Record<string, unknown> | null | ApiCallError> {
+    try {
+      const endpoint = this.#endpoints.get(`${service}.${name}`);
+      if (endpoint === undefined) throw new Failure("not_found", "endpoint not found");
+      return await this.#call(endpoint, payload, source ?? null, options ?? {});
+    } catch (error) {
+      return new ApiCallError(failureOf(error));
+    }
+  }
+
+  async #call(
+    endpoint: EndpointModel,
+    payload: unknown,
+    source: Request | null,
+    options: CallOptions,
+  ): Promise<Record<string, unknown> | null> {
+    const codec = this.#runner.codec(endpoint);
+    const wire = encodeRequest(() => codec.request.encode(callMethod(endpoint), payload));
+    if (!this.#isHosted(endpoint.service)) {
+      return codec.response.decode(await this.#remote.call(endpoint, wire, source));
+    }
+    const path = callPath(endpoint, wire);
+    const response = await this.#runner.run({
+      endpoint,
+      wire,
+      path,
+      pathAndQuery: path + queryText(wire),
+      headers: () => wire.headers as Record<string, string>,
+      authData: options.authData ?? source?.getAuthData() ?? null,
+      trace: source === null ? newTrace() : childTrace(source.trace),
+    });
+    return codec.response.decode(response);
+  }
+}
+
+/** Stands where no other process is known. */
+export const NO_REMOTE_CALLS: RemoteCalls = {
+  call(endpoint) {
+    const message = `service "${endpoint.service}" is not hosted by this process`;
+    return Promise.reject(new Failure("unavailable", message));
+  },
+};
+
+function encodeRequest(encode: () => WireRequest): WireRequest {
+  try {
+    return encode();
+  } catch (error) {
+    throw invalidArgument(`unable to serialize request: ${(error as Error).message}`);
+  }
+}
+
+function callMethod({ methods }: EndpointModel): string {
+  return methods.includes("POST") || methods.includes("*") ? "POST" : (methods[0] as string);
+}
+
+function callPath(endpoint: EndpointModel, wire: WireRequest): string {
+  return endpoint.path.replace(/\/([:*!])([^/]*)/g, (_, kind: string, name: string) => {
+    const value = wire.pathParams[name] ?? "";
+    const text = kind === ":" ? encodeURIComponent(value) : encodeURI(value);
+    return `/${text}`;
+  });
+}
+
+function queryText(wire: WireRequest): string {
+  const search = new URLSearchParams();
+  for (const [key, values] of wire.query) for (const value of values) search.append(key, value);
+  const text = search.toString();
+  return text === "" ? "" : `?${text}`;
+}

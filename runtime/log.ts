@@ -1,0 +1,139 @@
+import { writeSync } from "node:fs";
+import { failureOf } from "./errors";
+import { jsonText } from "./json-text";
+import type { Request } from "./request";
+
+/** As `LogLevel` of the SDK's native module. */
+export const LogLevel = { Trace: 1, Debug: 2, Info: 3, Warn: 4, Error: 5 } as const;
+export type Level = (typeof LogLevel)[keyof typeof LogLevel];
+
+const LEVEL_NAMES = ["", "trace", "debug", "info", "warn", "error"];
+const OFF = 6;
+const STDERR = 2;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Lines of one turn of the event loop leave in one write: a request costs no system call. */
+class LineBuffer {
+  #lines: string[] = [];
+
+  constructor() {
+    process.on("exit", () => this.flush());
+  }
+
+  add(line: string): void {
+    if (this.#lines.length === 0) setImmediate(() => this.flush());
+    this.#lines.push(line);
+  }
+
+  flush(): void {
+    if (this.#lines.length === 0) return;
+    const bytes = Buffer.from(this.#lines.join(""));
+    this.#lines = [];
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += writeSync(STDERR, bytes, at);
+      } catch (error) {
+        // A full pipe takes more in a moment; a closed one never will.
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
+      }
+    }
+  }
+}
+
+const lines = new LineBuffer();
+
+/** Writes what is still buffered, before the process ends. */
+export function flushLog(): void {
+  lines.flush();
+}
+
+/** The native logger: one line of JSON per message to stderr, keys sorted, as Encore prints it. */
+export class Logger {
+  readonly #level: number;
+  readonly #fields: Fields;
+
+  constructor(level: number = appLevel(), fields: Fields = {}) {
+    this.#level = level;
+    this.#fields = fields;
+  }
+
+  log(
+    request: Request | null | undefined,
+    level: number,
+    message: string,
+    error?: unknown,
+    caller?: string,
+    fields?: Fields,
+  ): void {
+    if (level < this.#level) return;
+    const values: Record<string, unknown> = { ...this.#fields, ...fields };
+    if (caller) values["caller"] = caller;
+    if (error !== undefined && error !== null) addError(values, error);
+    values["level"] = LEVEL_NAMES[level];
+    values["time"] = new Date().toISOString();
+    values["message"] = message;
+    if (request) Object.assign(values, request.logFields());
+    lines.add(`${sortedJson(values)}\n`);
+  }
+
+  withLevel(level: number): Logger {
+    return new Logger(level, this.#fields);
+  }
+
+  with(fields: Fields): Logger {
+    return new Logger(this.#level, { ...this.#fields, ...fields });
+  }
+}
+
+function addError(values: Record<string, unknown>, error: unknown): void {
+  const failure = failureOf(error);
+  values["error"] = failure.internalMessage ?? failure.message;
+  if (failure.stack !== undefined && process.env["ENCORE_LOG_INCLUDE_ERROR_STACK"]) {
+    values["stack"] = failure.stack;
+  }
+}
+
+function sortedJson(values: Record<string, unknown>): string {
+  const members = Object.keys(values)
+    .sort()
+    .filter((key) => values[key] !== undefined)
+    .map((key) => `${JSON.stringify(key)}:${safeJson(values[key])}`);
+  return `{${members.join(",")}}`;
+}
+
+/** A value that has no JSON must not cost the line. */
+function safeJson(value: unknown): string {
+  try {
+    return jsonText(value instanceof Error ? value.message : value);
+  } catch {
+    return JSON.stringify(String(value));
+  }
+}
+
+function appLevel(): number {
+  return process.env["ENCORE_NOLOG"] ? OFF : LogLevel.Trace;
+}
+
+function runtimeLevel(): number {
+  if (process.env["ENCORE_NOLOG"]) return OFF;
+  const named = LEVEL_NAMES.indexOf((process.env["ENCORE_LOG"] ?? "info").toLowerCase());
+  return named > 0 ? named : LogLevel.Info;
+}
+
+/** The runtime's own messages, about requests above all; `ENCORE_LOG` says from which level on. */
+export class RuntimeLog {
+  readonly #level = runtimeLevel();
+  readonly #logger = new Logger(this.#level);
+
+  /** Whether a request's start and end are printed. */
+  readonly requests = this.#level <= LogLevel.Info;
+
+  info(request: Request | null, message: string, fields?: Fields): void {
+    this.#logger.log(request, LogLevel.Info, message, undefined, undefined, fields);
+  }
+
+  error(request: Request | null, message: string, error?: unknown, fields?: Fields): void {
+    this.#logger.log(request, LogLevel.Error, message, error, undefined, fields);
+  }
+}

@@ -1,0 +1,109 @@
+import type { AppModel, EndpointModel } from "./app-model";
+import { failureOf, internalFailure, invalidArgument } from "./errors";
+import { isolated, type Handlers, type HandlerResult } from "./handlers";
+import type { RuntimeLog } from "./log";
+import { EndpointCodec, type CodecContext, type WireRequest, type WireResponse } from "./payload";
+import { Request, type ApiCall, type AuthData, type Trace } from "./request";
+
+/** A call of an endpoint that has been routed and authenticated. */
+export interface Invocation {
+  readonly endpoint: EndpointModel;
+  readonly wire: WireRequest;
+  readonly path: string;
+  readonly pathAndQuery: string;
+  readonly headers: ApiCall["headers"];
+  readonly authData: AuthData | null;
+  readonly trace: Trace;
+}
+
+/** Runs the application's typed endpoints, whoever calls them, and knows what is in flight. */
+export class Runner {
+  readonly #handlers: Handlers;
+  readonly #log: RuntimeLog;
+  readonly #codecs = new Map<EndpointModel, EndpointCodec>();
+  readonly #context: CodecContext;
+  #inFlight = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(model: AppModel, handlers: Handlers, log: RuntimeLog, decimal: CodecContext["decimal"]) {
+    this.#handlers = handlers;
+    this.#log = log;
+    this.#context = { types: model.types, decimal };
+  }
+
+  codec(endpoint: EndpointModel): EndpointCodec {
+    let codec = this.#codecs.get(endpoint);
+    if (codec === undefined) {
+      codec = new EndpointCodec(endpoint, this.#context);
+      this.#codecs.set(endpoint, codec);
+    }
+    return codec;
+  }
+
+  /** @throws Failure what the caller must be told */
+  async run(invocation: Invocation): Promise<WireResponse> {
+    const { endpoint, wire } = invocation;
+    const codec = this.codec(endpoint);
+    const payload = codec.request.decode(wire);
+    const request = this.request(invocation, payload);
+    const result = await this.track(request, () => {
+      const route = this.#handlers.find(endpoint.service, endpoint.name);
+      const handler = route?.handler as ((request: Request) => unknown) | undefined;
+      if (typeof handler !== "function") throw internalFailure("endpoint has no handler");
+      return isolated(() => handler(request));
+    });
+    const { payload: value, extraHeaders, status } = (result ?? {}) as HandlerResult;
+    return codec.response.encode(value, { extraHeaders, status });
+  }
+
+  request(invocation: Invocation, payload: unknown): Request {
+    const { endpoint, wire, path, pathAndQuery, headers, authData, trace } = invocation;
+    const pathParams = { ...wire.pathParams };
+    const call = { endpoint, method: wire.method, path, pathAndQuery, pathParams, headers };
+    return new Request({ payload, trace, authData, call });
+  }
+
+  /** Counts a piece of work as in flight, and logs its start and end. */
+  async track<T>(request: Request, work: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    if (this.#log.requests) this.#log.info(request, "starting request");
+    this.#inFlight += 1;
+    try {
+      const result = await work();
+      this.#logEnd(request, "ok", started);
+      return result;
+    } catch (error) {
+      const failure = failureOf(error);
+      this.#log.error(request, "request failed", failure);
+      this.#logEnd(request, failure.code, started);
+      throw failure;
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void> {
+    if (this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #logEnd(request: Request, code: string, started: number): void {
+    if (!this.#log.requests) return;
+    const duration = Math.round((performance.now() - started) * 1000) / 1000;
+    this.#log.info(request, "request completed", { code, duration });
+  }
+}
+
+/** @throws Failure when a parameter is no valid UTF-8 */
+export function decodePathParams(
+  params: Readonly<Record<string, string>>,
+): Record<string, string> {
+  try {
+    const decoded = Object.entries(params).map(([k, v]) => [k, decodeURIComponent(v)] as const);
+    return Object.fromEntries(decoded);
+  } catch {
+    throw invalidArgument("unable to parse path params");
+  }
+}
