@@ -13,12 +13,12 @@ let ending = false;
 
 void untilShutdown().then(() => {
   ending = true;
-  for (const id of [...watchers.keys()]) announce(id);
+  for (const id of watchers.keys()) announce(id);
 });
 
 /** Tells whoever watches the migration in this process that it has changed. */
 export function announce(id: string): void {
-  for (const wake of [...(watchers.get(id) ?? [])]) wake();
+  for (const wake of watchers.get(id) ?? []) wake();
 }
 
 /** Begins to watch at once, so that a change during the caller's read is not missed. */

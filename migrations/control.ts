@@ -29,7 +29,7 @@ export function createControl(): Control {
     raised,
     raise(interruption) {
       flags.add(interruption);
-      for (const look of [...waiting]) look();
+      for (const look of waiting) look();
     },
     async race(work, listenFor, ms) {
       // Whatever loses the race may still fail, and nobody is left to hear of it.

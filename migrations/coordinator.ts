@@ -1,7 +1,5 @@
-import log from "encore.dev/log";
-
 import { type Control, createControl } from "./control";
-import { drive, type Journal } from "./drive";
+import { drive, type Journal, type Log } from "./drive";
 import type { Outside } from "./effects";
 import type { MigrationRow, Unpublished } from "./store";
 
@@ -19,6 +17,7 @@ export interface CoordinatorOptions {
   readonly outside: Outside;
   /** Names this process among those that share the database. */
   readonly leaseOwner: string;
+  readonly log: Log;
   random(): number;
   announce(migrationId: string): void;
 }
@@ -41,7 +40,7 @@ interface Running {
 
 /** Claims open migrations and drives each to its end; any number of processes may do so. */
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
-  const { journal, leaseOwner } = options;
+  const { journal, leaseOwner, log } = options;
   const running = new Map<string, Running>();
   let stopped = false;
   let sweeping: Promise<void> | undefined;
@@ -54,7 +53,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       if (letGo === "stopping") delayMs = 0;
       if (letGo === "yield") delayMs = YIELD_MS;
     } catch (error) {
-      log.error(error, "cannot go on with a migration", { migrationId: row.id });
+      log.warn("cannot go on with a migration", { migrationId: row.id, reason: String(error) });
       delayMs = AFTER_FAULT_MS;
     } finally {
       running.delete(row.id);

@@ -1,6 +1,3 @@
-import { APIError, ErrCode } from "encore.dev/api";
-import log from "encore.dev/log";
-
 import { backoffMs } from "../shared/backoff";
 import { withSpan } from "../shared/trace";
 import type { Control, Interruption } from "./control";
@@ -23,12 +20,19 @@ export type Journal = Pick<
   "advance" | "claim" | "findUnpublished" | "recordPublished" | "recordTry" | "release" | "renew"
 >;
 
+/** Where events are told: `encore.dev/log`. */
+export interface Log {
+  info(message: string, fields: Record<string, string | number>): void;
+  warn(message: string, fields: Record<string, string | number>): void;
+}
+
 /** What a drive needs besides its migration. */
 export interface Driving {
   readonly journal: Journal;
   readonly outside: Outside;
   readonly leaseOwner: string;
   readonly control: Control;
+  readonly log: Log;
   /** From 0 to 1, without 1. */
   random(): number;
   /** The migration has changed. */
@@ -37,16 +41,6 @@ export interface Driving {
 
 /** After so many failures in a row a migration makes room for others for a while. */
 const FAILURES_TO_YIELD = 12;
-const YIELD_MS = 5_000;
-
-/** A refusal is final before the commit; afterwards everything is tried until it works. */
-const REFUSALS: readonly ErrCode[] = [
-  ErrCode.FailedPrecondition,
-  ErrCode.NotFound,
-  ErrCode.InvalidArgument,
-  ErrCode.PermissionDenied,
-  ErrCode.AlreadyExists,
-];
 
 /** Why a drive ended before its migration did. */
 type LetGo = { readonly letGo: "lost" | "stopping" | "yield" };
@@ -169,7 +163,7 @@ class Drive {
   private async afterFailure(effect: Effect, error: unknown): Promise<Outcome | LetGo | "again"> {
     const { row } = this.work;
     const reason = `${effect}: ${messageOf(error)}`;
-    if (isBeforeCommit(this.state.phase) && isRefusal(error)) {
+    if (isBeforeCommit(this.state.phase) && this.driving.outside.isRefusal(error)) {
       return { event: "refused", reason: effect === "open_migration" ? messageOf(error) : reason };
     }
     row.attempts += 1;
@@ -209,7 +203,7 @@ class Drive {
     this.facts = {};
     row.phase = after.phase;
     row.attempts = 0;
-    log.info("migration moved on", {
+    this.driving.log.info("migration moved on", {
       migrationId: row.id,
       replId: row.replId,
       generation: row.generation ?? 0,
@@ -255,7 +249,7 @@ class Drive {
 
   private warn(message: string, error: unknown): void {
     const { id, replId, attempts } = this.work.row;
-    log.warn(message, {
+    this.driving.log.warn(message, {
       migrationId: id,
       replId,
       phase: this.state.phase,
@@ -277,10 +271,6 @@ function aborted(): Outcome {
 
 function heldTooLong(): Outcome {
   return { event: "expired", reason: `requests were held for ${FREEZE_DEADLINE_MS} ms` };
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof APIError && REFUSALS.includes(error.code);
 }
 
 function messageOf(error: unknown): string {

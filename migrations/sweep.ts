@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
 
+import { APIError, ErrCode } from "encore.dev/api";
+import log from "encore.dev/log";
+
 import { outbound } from "../shared/outbound";
 import { authority } from "./authority";
 import { announce } from "./changes";
@@ -12,6 +15,15 @@ import { replMoved } from "./topics";
 /** A quarter of the lease: three renewals may fail before another process takes over. */
 const TICK_MS = 500;
 
+/** Before the commit these end a migration; afterwards everything is tried until it works. */
+const REFUSALS: readonly ErrCode[] = [
+  ErrCode.FailedPrecondition,
+  ErrCode.NotFound,
+  ErrCode.InvalidArgument,
+  ErrCode.PermissionDenied,
+  ErrCode.AlreadyExists,
+];
+
 const broker = outbound("the topic repl.moved", { timeoutMs: TIMEOUT_MS.publish_moved });
 
 /** Carries out the migrations that this process has claimed. */
@@ -23,9 +35,11 @@ export const coordinator = createCoordinator({
     publish: async (event) => {
       await broker(() => replMoved.publish(event));
     },
+    isRefusal: (error) => error instanceof APIError && REFUSALS.includes(error.code),
     now: () => Date.now(),
   },
   leaseOwner: randomUUID(),
+  log,
   random: Math.random,
   announce,
 });
