@@ -37,11 +37,13 @@ export function onExit(hook: ExitHook): () => void {
 /**
  * Calls every hook once, one after the other, and waits for each at most until the budget is spent;
  * then its signal aborts and the next is called. Never rejects: a hook that fails must not keep the
- * others from running. A second call waits for the first.
+ * others from running. A call while they run waits for them.
  */
 export function runExitHooks(budgetMs = EXIT_BUDGET_MS): Promise<void> {
   const state = exit();
-  state.running ??= runAll(state.hooks, AbortSignal.timeout(budgetMs));
+  state.running ??= runAll(state.hooks, AbortSignal.timeout(budgetMs)).finally(() => {
+    state.running = null;
+  });
   return state.running;
 }
 

@@ -2,7 +2,7 @@
 // imports the bundle. Started from .mjs files; everything else in the repository is TypeScript.
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const REPOSITORY = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -22,48 +22,44 @@ export function requireNode() {
 }
 
 /**
- * Imports `entry`, a TypeScript file given relative to the repository, from a bundle in `outDir`.
+ * Imports `entry`, a TypeScript file given relative to the repository, from a bundle in `outDir`. The
+ * bundle refers to packages by their place, so `outDir` may be anywhere.
  */
 export async function load(entry, outDir) {
   requireNode();
   const name = entry.replace(/\.[^.]+$/, "").replaceAll("/", "-");
-  const outfile = await bundle({ entry, outfile: join(outDir, `${name}.mjs`) });
+  const outfile = resolve(outDir, `${name}.mjs`);
+  if (!isFresh(outfile)) await bundle(entry, outfile);
   return import(pathToFileURL(outfile).href);
 }
 
-/**
- * Bundles `entry` into `outfile` unless a bundle of the same contents is there, and gives its path.
- * An ES module refers to packages by their place in this repository, and so may lie anywhere; a
- * CommonJS module has them inside.
- */
-export async function bundle({ entry, outfile, format = "esm" }) {
-  const target = resolve(outfile);
-  const manifest = `${target}.inputs.json`;
-  if (isFresh(target, manifest)) return target;
-  mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+async function bundle(entry, outfile) {
+  mkdirSync(dirname(outfile), { recursive: true, mode: 0o700 });
   const { build } = await import("esbuild");
   const result = await build({
     absWorkingDir: REPOSITORY,
     entryPoints: [entry],
-    outfile: target,
+    outfile,
     bundle: true,
     write: false,
     metafile: true,
     platform: "node",
-    format,
+    format: "esm",
     target: "node20",
     sourcemap: "linked",
     logLevel: "silent",
     define: { "import.meta.url": JSON.stringify(import.meta.url) },
-    plugins: format === "esm" ? [packagesByPlace] : [],
+    plugins: [packagesByPlace],
   }).catch((error) => {
     throw new Error(`Cannot bundle "${entry}": ${describe(error)}`);
   });
   for (const { path, contents } of result.outputFiles) replaceFile(path, contents);
-  const inputs = Object.keys(result.metafile.inputs).map((path) => join(REPOSITORY, path));
-  const list = Object.fromEntries(inputs.map((path) => [relative(REPOSITORY, path), digest(path)]));
-  replaceFile(manifest, JSON.stringify({ repository: REPOSITORY, inputs: list }));
-  return target;
+  const inputs = Object.keys(result.metafile.inputs).map((path) => [
+    path,
+    digest(join(REPOSITORY, path)),
+  ]);
+  const manifest = { repository: REPOSITORY, inputs: Object.fromEntries(inputs) };
+  replaceFile(manifestOf(outfile), JSON.stringify(manifest));
 }
 
 function describe(error) {
@@ -87,10 +83,14 @@ const packagesByPlace = {
   },
 };
 
-function isFresh(target, manifest) {
-  if (!existsSync(target) || !existsSync(manifest)) return false;
+function manifestOf(outfile) {
+  return `${outfile}.inputs.json`;
+}
+
+function isFresh(outfile) {
+  if (!existsSync(outfile) || !existsSync(manifestOf(outfile))) return false;
   try {
-    const { repository, inputs } = JSON.parse(readFileSync(manifest, "utf8"));
+    const { repository, inputs } = JSON.parse(readFileSync(manifestOf(outfile), "utf8"));
     if (repository !== REPOSITORY) return false;
     return Object.entries(inputs).every(([path, was]) => digest(join(REPOSITORY, path)) === was);
   } catch {

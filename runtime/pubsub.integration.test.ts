@@ -23,7 +23,12 @@ beforeEach(() => {
   database = `pubsub_${++count}`;
 });
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((pubsub) => pubsub.drain(AbortSignal.timeout(2_000))));
+  await Promise.all(
+    open.splice(0).map(async (pubsub) => {
+      await pubsub.drain(AbortSignal.timeout(2_000));
+      await pubsub.close();
+    }),
+  );
 });
 
 const POLICY: SubscriptionModel = {
@@ -173,6 +178,7 @@ describe("PubSub", () => {
     await ask("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()");
     open.splice(open.indexOf(stuck), 1);
     await stuck.drain(AbortSignal.abort());
+    await stuck.close();
     await until(() => attempts.length === 1);
     expect(attempts).toEqual([2]);
     await until(isEmpty);
@@ -182,7 +188,7 @@ describe("PubSub", () => {
     const first = makeProcess({ first: () => {} });
     await first.topic("repl.moved").publish({ n: 1 });
     open.length = 0;
-    await first.drain(AbortSignal.timeout(1_000));
+    await first.close();
     const seen: unknown[] = [];
     const second = makeProcess({ first: ({ payload }) => void seen.push(payload) });
     await second.start();

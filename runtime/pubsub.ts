@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 
 import type { AppModel, SubscriptionModel } from "./app-model";
+import { onExit } from "./drain";
 import { type DatabaseConfig, type InfraConfig, PUBSUB_DATABASE } from "./infra-config";
 import { jsonText, parseJson } from "./json-text";
 import { ensureDatabase } from "./migrate";
@@ -123,6 +124,12 @@ export class PubSub {
     for (const timer of this.timers.splice(0)) clearInterval(timer);
     const idle = Promise.all(this.consumers.map((consumer) => consumer.stop()));
     await Promise.race([idle, aborted(signal)]);
+    // What is still claimed goes to other processes once this connection is closed.
+    await this.line?.close();
+  }
+
+  /** Ends the connections. Until then requests that are still answered may publish. */
+  async close(): Promise<void> {
     await this.line?.close();
     const store = await this.store?.catch(() => null);
     await store?.close();
@@ -167,6 +174,7 @@ export class PubSub {
     const store = new PubSubStore(this.config, this.owner);
     try {
       await store.prepare(channels);
+      onExit(() => this.close());
       return store;
     } catch (error) {
       await store.close();
