@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import type { BuildOptions, Metafile } from "esbuild";
+import type { Metafile } from "esbuild";
+import { bundle } from "./load.mjs";
 
 const ENTRYPOINT = "encore.gen/internal/entrypoints/combined/main.ts";
 
@@ -16,44 +17,33 @@ const STAMP_SUFFIX = ".sources.json";
  */
 export async function bundleApp(root: string, stateDir: string): Promise<string> {
   const outfile = join(stateDir, "build", "app", "main.mjs");
-  linkPackages(root, stateDir);
-  await bundle(root, outfile, {
-    entryPoints: [join(root, ENTRYPOINT)],
-    format: "esm",
-    target: "es2022",
-    packages: "external",
-    define: { ENCORE_DROP_TESTS: "true" },
-  });
-  return outfile;
-}
-
-/** Bundles the module for `ENCORE_RUNTIME_LIB`, which must load synchronously. */
-export async function bundleNative(root: string, stateDir: string): Promise<string> {
-  const outfile = join(stateDir, "build", "native.cjs");
-  await bundle(root, outfile, {
-    entryPoints: [join(root, "runtime", "native.ts")],
-    format: "cjs",
-    target: "node20",
-  });
-  return outfile;
-}
-
-async function bundle(root: string, outfile: string, options: BuildOptions): Promise<void> {
   const stamp = outfile + STAMP_SUFFIX;
-  if (existsSync(outfile) && isUpToDate(root, stamp)) return;
+  linkPackages(root, stateDir);
+  if (existsSync(outfile) && isUpToDate(root, stamp)) return outfile;
   const { build } = await import("esbuild");
   mkdirSync(dirname(outfile), { recursive: true, mode: 0o700 });
   const result = await build({
     absWorkingDir: root,
+    entryPoints: [join(root, ENTRYPOINT)],
     outfile,
     bundle: true,
     platform: "node",
+    format: "esm",
+    target: "es2022",
+    packages: "external",
+    define: { ENCORE_DROP_TESTS: "true" },
     sourcemap: true,
-    logLevel: "silent",
-    ...options,
     metafile: true,
+    logLevel: "silent",
   });
   writeFileSync(stamp, JSON.stringify(hashSources(root, result.metafile)));
+  return outfile;
+}
+
+/** Bundles the module for `ENCORE_RUNTIME_LIB`, which must load synchronously. */
+export function bundleNative(_root: string, stateDir: string): Promise<string> {
+  const outfile = join(stateDir, "build", "native.cjs");
+  return bundle({ entry: "runtime/native.ts", outfile, format: "cjs" });
 }
 
 function hashSources(root: string, metafile: Metafile): Record<string, string> {

@@ -291,9 +291,10 @@ function sendResult(response: ServerResponse, result: WireResponse): void {
 }
 
 function sendJson(response: ServerResponse, status: number, json: string): void {
-  const length = Buffer.byteLength(json);
-  response.writeHead(status, { "content-type": "application/json", "content-length": length });
-  response.end(json);
+  // Bytes, not text: Node would write the head in the text's encoding, and headers are Latin-1.
+  const body = Buffer.from(json);
+  const headers = { "content-type": "application/json", "content-length": body.length };
+  response.writeHead(status, headers).end(body);
 }
 
 function listenFault(host: string, port: number, error: NodeJS.ErrnoException): string {

@@ -28,7 +28,7 @@ interface Leaf {
 }
 
 /** Every method that `method: "*"` stands for. */
-const ALL_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"];
+const ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 /**
  * Routes by path alone, as Encore does: a literal segment before a parameter before a wildcard, and

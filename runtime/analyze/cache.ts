@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AppModel } from "../app-model";
+import { load } from "../load.mjs";
 import { listSourceFiles } from "./source-files";
 
 /** Raised when the model's shape changes: older caches are then not read. */
@@ -21,9 +22,11 @@ interface Cache {
   readonly model: AppModel;
 }
 
+type Analyzer = typeof import("./analyze");
+
 /**
- * The application's model, from the cache while no source has changed. Then TypeScript's parser is
- * not even loaded.
+ * The application's model, from the cache while no source has changed; the analyzer is then not
+ * even loaded.
  *
  * @throws AppModelError as `analyze` does; a faulty application is never cached
  */
@@ -31,8 +34,9 @@ export async function loadModel(root: string, cacheFile: string): Promise<AppMod
   const cache = readCache(cacheFile);
   const files = describeFiles(root, cache?.files ?? {});
   if (cache !== null && isCurrent(root, cache, files)) return cache.model;
-  const { analyze } = await import("./analyze");
-  const model = analyze(root);
+  // A bundle of its own: it brings TypeScript with it, a fifth of a second to load.
+  const analyzer = await load<Analyzer>("runtime/analyze/analyze.ts", dirname(cacheFile));
+  const model = analyzer.analyze(root);
   const fresh: Cache = { format: FORMAT, files, migrations: migrationNames(root, model), model };
   mkdirSync(dirname(cacheFile), { recursive: true, mode: 0o700 });
   writeFileSync(cacheFile, JSON.stringify(fresh));
