@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import type { Metafile } from "esbuild";
-import { bundle } from "./load.mjs";
 
 const ENTRYPOINT = "encore.gen/internal/entrypoints/combined/main.ts";
 
@@ -38,12 +37,6 @@ export async function bundleApp(root: string, stateDir: string): Promise<string>
   });
   writeFileSync(stamp, JSON.stringify(hashSources(root, result.metafile)));
   return outfile;
-}
-
-/** Bundles the module for `ENCORE_RUNTIME_LIB`, which must load synchronously. */
-export function bundleNative(_root: string, stateDir: string): Promise<string> {
-  const outfile = join(stateDir, "build", "native.cjs");
-  return bundle({ entry: "runtime/native.ts", outfile, format: "cjs" });
 }
 
 function hashSources(root: string, metafile: Metafile): Record<string, string> {
