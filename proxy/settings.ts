@@ -1,0 +1,56 @@
+import {
+  integer,
+  list,
+  readSettings,
+  type Settings,
+  type SettingsTable,
+  text,
+} from "../shared/settings";
+
+const MAX_BODY_BYTES = 1e12;
+
+export const settings = {
+  zone: {
+    name: "STELE_ZONE",
+    default: "repl.localhost",
+    parse: text,
+    doc: "The zone under which repls have their names",
+  },
+  localClusters: {
+    name: "LOCAL_CLUSTERS",
+    default: "*",
+    parse: list,
+    doc: "The clusters that this process serves; * is every cluster registered without an API of its own",
+  },
+  hopSecret: {
+    name: "STELE_HOP_SECRET",
+    default: "",
+    parse: text,
+    doc: "What the keys between clusters are derived from; the same on all of them. Empty: from the file",
+  },
+  hopSecretFile: {
+    name: "STELE_HOP_SECRET_FILE",
+    default: ".stele/hop-secret",
+    parse: text,
+    doc: "Where that secret is kept; made when it is missing",
+  },
+  bodyLimit: {
+    name: "STELE_PROXY_MAX_BODY",
+    default: "1073741824",
+    parse: integer(0, MAX_BODY_BYTES),
+    doc: "The largest body of a request, in bytes; a larger one is answered 413",
+  },
+  accessLog: {
+    name: "STELE_PROXY_ACCESS_LOG",
+    default: "",
+    parse: text,
+    doc: "One JSON line for each request: a file, or - for standard output; empty: none",
+  },
+} as const satisfies SettingsTable;
+
+let read: Settings<typeof settings> | undefined;
+
+/** The settings of this process, read at the first use. */
+export function config(): Settings<typeof settings> {
+  return (read ??= readSettings(settings));
+}
