@@ -63,6 +63,8 @@ export interface Batch {
   readonly changes: readonly Change[];
   /** Sequence of the last log entry in it; 0 when it holds no log entries. */
   readonly seq: number;
+  /** It says everything: what was known before is forgotten. */
+  readonly isWhole?: true;
 }
 
 export interface CatalogOptions {
@@ -100,7 +102,7 @@ function knownData(type: number, text: string): Uint8Array {
 }
 
 export class Catalog {
-  readonly platform = new Platform();
+  #platform = new Platform();
   readonly #members = new Map<Name, Member>();
   readonly #platformOrigin: Name;
   readonly #validationOrigin: Name | undefined;
@@ -109,6 +111,10 @@ export class Catalog {
   constructor(options: CatalogOptions) {
     this.#platformOrigin = known(options.platformZone);
     this.#validationOrigin = options.validationZone ? known(options.validationZone) : undefined;
+  }
+
+  get platform(): Platform {
+    return this.#platform;
   }
 
   /** Sequence of the last entry of the placement log that answers show. */
@@ -124,15 +130,34 @@ export class Catalog {
     }));
   }
 
-  apply({ changes, seq }: Batch): void {
+  /**
+   * Make all changes of a batch visible. One that cannot be read is left out, the others count all
+   * the same, and the first such fault is thrown at the end.
+   */
+  apply({ changes, seq, isWhole }: Batch): void {
+    if (isWhole) this.#forget();
     const touched = new Set<Member>();
-    for (const change of changes) this.#applyOne(change, touched);
+    const faults: unknown[] = [];
+    for (const change of changes) {
+      try {
+        this.#applyOne(change, touched);
+      } catch (error) {
+        faults.push(error);
+      }
+    }
     if (seq > this.#seq) {
       this.#seq = seq;
       const platform = this.#members.get(this.#platformOrigin);
       if (platform) touched.add(platform);
     }
     for (const member of touched) this.#setSerial(member);
+    if (faults.length > 0) throw faults[0];
+  }
+
+  #forget(): void {
+    this.#platform = new Platform();
+    this.#members.clear();
+    this.#seq = 0;
   }
 
   /** The zone closest above `name`, or undefined when we serve none. */

@@ -82,6 +82,7 @@ describe("a snapshot", () => {
           snapshot.apply(batch);
         }
         const born = new Catalog(options);
+        born.apply({ changes: [zone, { ...apex, name: "old.repl.test", type: 1, values: ["192.0.2.3"] }], seq: 99 });
         born.apply(snapshot.batch());
         expect(observed(born)).toEqual(observed(lived));
       }),

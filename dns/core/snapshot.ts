@@ -21,7 +21,8 @@ export class Snapshot {
     return this.#revision;
   }
 
-  apply({ changes, seq }: Batch): void {
+  apply({ changes, seq, isWhole }: Batch): void {
+    if (isWhole) this.#forget();
     for (const change of changes) this.#applyOne(change);
     this.#seq = Math.max(this.#seq, seq);
   }
@@ -29,7 +30,15 @@ export class Snapshot {
   /** In an order that a catalog can take: a zone before what is in it. */
   batch(): Batch {
     const changes = [...this.#zones.values(), ...this.#clusters.values(), ...this.#others.values()];
-    return { changes, seq: this.#seq };
+    return { changes, seq: this.#seq, isWhole: true };
+  }
+
+  #forget(): void {
+    this.#zones.clear();
+    this.#clusters.clear();
+    this.#others.clear();
+    this.#seq = 0;
+    this.#revision = 0;
   }
 
   #applyOne(change: Change): void {

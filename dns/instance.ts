@@ -1,0 +1,96 @@
+/** What this process knows and answers: memory in the main thread, and the worker it feeds. */
+import { hostname } from "node:os";
+
+import log from "encore.dev/log";
+
+import { startWorker } from "../shared/worker";
+import { type Batch, Catalog, type CatalogOptions } from "./core/catalog";
+import { Snapshot } from "./core/snapshot";
+import { Answerer } from "./listen";
+import type { ListenAddress } from "./protocol";
+import { config } from "./settings";
+
+export interface InstanceOptions {
+  readonly catalog: CatalogOptions;
+  readonly addresses: readonly ListenAddress[];
+}
+
+export class Instance {
+  readonly id = `${hostname()}-${process.pid}`;
+  readonly catalog: Catalog;
+  readonly snapshot = new Snapshot();
+  readonly answerer: Answerer;
+  /** Called after each batch that came into memory. */
+  onChange: () => void = () => undefined;
+  #answeredSeq = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor({ catalog, addresses }: InstanceOptions) {
+    this.catalog = new Catalog(catalog);
+    this.answerer = new Answerer({
+      catalog,
+      addresses,
+      snapshot: () => this.snapshot.batch(),
+      startWorker: (input) => startWorker("dns/worker.ts", input),
+      onDeath: (reason) => log.error("the answering worker died and is replaced", { reason }),
+    });
+  }
+
+  /** Sequence of the placement log that our answers show. */
+  get answeredSeq(): number {
+    return this.#answeredSeq;
+  }
+
+  /**
+   * Take a batch into memory at once, and resolve when the worker answers by it. Batches reach the
+   * worker in the order of these calls.
+   */
+  async apply(batch: Batch): Promise<void> {
+    this.snapshot.apply(batch);
+    try {
+      this.catalog.apply(batch);
+    } catch (error) {
+      log.error(error, "cannot take a change into memory");
+    }
+    const { seq } = this.snapshot;
+    this.onChange();
+    await this.answerer.apply(batch).catch((error: unknown) => {
+      log.error(error, "the worker cannot take a change");
+    });
+    this.#answeredSeq = Math.max(this.#answeredSeq, seq);
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Resolves when answers show `seq`, or after `waitMs`. */
+  async waitFor(seq: number, waitMs: number): Promise<void> {
+    const deadline = performance.now() + waitMs;
+    while (this.#answeredSeq < seq) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return;
+      await this.#woken(leftMs);
+    }
+  }
+
+  #woken(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, waitMs);
+      this.#waiting.add(wake);
+    });
+  }
+}
+
+let created: Instance | undefined;
+
+/** The instance of this process, made at the first use. */
+export function instance(): Instance {
+  const { zone, validationZone, listen } = config();
+  return (created ??= new Instance({
+    catalog: { platformZone: zone, validationZone },
+    addresses: listen,
+  }));
+}

@@ -1,0 +1,341 @@
+import type { Transaction } from "encore.dev/storage/sqldb";
+
+import type { Batch, Change } from "./core/catalog";
+import { db } from "./db";
+
+/** A page of the API; there is no paging yet, and a list must end somewhere. */
+const MAX_LIST = 10_000;
+/** A name that many certificates are ordered for at once; each value waits for its validation. */
+const MAX_CHALLENGES_OF_NAME = 50;
+/** How long readers may be away and still hear that a challenge is gone. */
+const GONE_KEPT_HOURS = 24;
+
+/** Tells other instances, and our own, that zones changed. */
+export const CHANNEL = "dns_changed";
+
+/** The string that a LISTEN connection of our own needs. */
+export function connectionString(): string {
+  return db.connectionString;
+}
+
+/** Why a write was not made: the text is for the caller. */
+export interface Refusal {
+  readonly code: "invalid" | "not_found" | "taken";
+  readonly reason: string;
+}
+
+async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const tx = await db.begin();
+  try {
+    const result = await work(tx);
+    await tx.commit();
+    return result;
+  } catch (error) {
+    await tx.rollback().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Takes the next revision, and the turn: the next writer waits until this one commits. */
+async function nextRevision(tx: Transaction): Promise<number> {
+  const row = await tx.queryRow<{ revision: number }>`
+    UPDATE zone_clock SET revision = revision + 1 RETURNING revision`;
+  await tx.exec`SELECT pg_notify(${CHANNEL}, ${""})::text AS notified`;
+  return row!.revision;
+}
+
+// Zones and their data.
+
+export interface ZoneSeed {
+  readonly zone: string;
+  readonly rrsets: readonly { name: string; type: number; ttl: number; values: string[] }[];
+}
+
+/** Make a zone with its first records; one that exists stays as it is. The revision to wait for. */
+export async function putZone({ zone, rrsets }: ZoneSeed): Promise<number> {
+  return inTransaction(async (tx) => {
+    const revision = await nextRevision(tx);
+    const made = await tx.queryRow`
+      INSERT INTO zone (name, base, revision)
+      VALUES (${zone}, extract(epoch FROM now())::bigint, ${revision})
+      ON CONFLICT (name) DO NOTHING RETURNING name`;
+    for (const rrset of made ? rrsets : []) await upsertRrset(tx, { zone, ...rrset, revision });
+    return revision;
+  });
+}
+
+export async function zoneExists(zone: string): Promise<boolean> {
+  return (await db.queryRow`SELECT name FROM zone WHERE name = ${zone}`) !== null;
+}
+
+export interface RrsetKey {
+  readonly zone: string;
+  readonly name: string;
+  readonly type: number;
+}
+
+export interface RrsetRow extends RrsetKey {
+  readonly ttl: number;
+  readonly values: string[];
+}
+
+/** What the zone has at a name: types with data, and whether a challenge stands there. */
+export interface AtName {
+  readonly types: number[];
+  readonly hasChallenge: boolean;
+}
+
+/** The records to write, or why not; sees the name's data as it stays until the write. */
+type Decide = (at: AtName) => Refusal | { readonly ttl: number; readonly values: string[] };
+
+/** Write an RRset, or refuse. No values take it away. The revision to wait for. */
+export async function changeRrset(key: RrsetKey, decide: Decide): Promise<Refusal | number> {
+  return inTransaction(async (tx) => {
+    const revision = await nextRevision(tx);
+    const zone = await tx.queryRow`SELECT name FROM zone WHERE name = ${key.zone}`;
+    if (!zone) return { code: "not_found" as const, reason: `no zone "${key.zone}"` };
+    const decided = decide(await readAtName(tx, key));
+    if ("code" in decided) return decided;
+    await upsertRrset(tx, { ...key, ...decided, revision });
+    return revision;
+  });
+}
+
+async function readAtName(tx: Transaction, { zone, name }: RrsetKey): Promise<AtName> {
+  const row = await tx.queryRow<AtName>`
+    SELECT
+      COALESCE((SELECT array_agg(type) FROM rrset
+        WHERE zone = ${zone} AND name = ${name} AND cardinality(record) > 0), '{}') AS types,
+      EXISTS (SELECT 1 FROM challenge WHERE name = ${name} AND NOT gone) AS "hasChallenge"`;
+  return row!;
+}
+
+async function upsertRrset(tx: Transaction, rrset: RrsetRow & { revision: number }): Promise<void> {
+  const { zone, name, type, ttl, values, revision } = rrset;
+  await tx.exec`
+    INSERT INTO rrset (zone, name, type, ttl, record, revision)
+    VALUES (${zone}, ${name}, ${type}, ${ttl}, ${values}, ${revision})
+    ON CONFLICT (zone, name, type)
+    DO UPDATE SET ttl = excluded.ttl, record = excluded.record, revision = excluded.revision`;
+  await touchZone(tx, zone, revision);
+}
+
+async function touchZone(tx: Transaction, zone: string, revision: number): Promise<void> {
+  await tx.exec`UPDATE zone SET revision = ${revision} WHERE name = ${zone}`;
+}
+
+export async function findRrset({ zone, name, type }: RrsetKey): Promise<RrsetRow | null> {
+  return db.queryRow<RrsetRow>`
+    SELECT zone, name, type, ttl, record AS "values" FROM rrset
+    WHERE zone = ${zone} AND name = ${name} AND type = ${type} AND cardinality(record) > 0`;
+}
+
+export async function listRrsets(zone: string): Promise<RrsetRow[]> {
+  return db.queryAll<RrsetRow>`
+    SELECT zone, name, type, ttl, record AS "values" FROM rrset
+    WHERE zone = ${zone} AND cardinality(record) > 0
+    ORDER BY name, type LIMIT ${MAX_LIST}`;
+}
+
+// Challenges.
+
+export interface ChallengeRow {
+  readonly zone: string;
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Add a value for `ttlSeconds`; the others of the name stay. The revision to wait for. */
+export async function putChallenge(
+  { zone, name, value }: ChallengeRow,
+  ttlSeconds: number,
+): Promise<Refusal | number> {
+  return inTransaction(async (tx) => {
+    const revision = await nextRevision(tx);
+    const refusal = await challengeRefusal(tx, { zone, name, value });
+    if (refusal) return refusal;
+    await tx.exec`
+      INSERT INTO challenge (zone, name, value, expires_at, revision)
+      VALUES (${zone}, ${name}, ${value}, now() + make_interval(secs => ${ttlSeconds}), ${revision})
+      ON CONFLICT (name, value) DO UPDATE
+      SET expires_at = excluded.expires_at, gone = false, revision = excluded.revision`;
+    await touchZone(tx, zone, revision);
+    return revision;
+  });
+}
+
+async function challengeRefusal(
+  tx: Transaction,
+  { zone, name, value }: ChallengeRow,
+): Promise<Refusal | undefined> {
+  const row = await tx.queryRow<{ alias: boolean; others: number }>`
+    SELECT
+      EXISTS (SELECT 1 FROM rrset WHERE zone = ${zone} AND name = ${name} AND type = 5
+        AND cardinality(record) > 0) AS alias,
+      (SELECT count(*) FROM challenge
+        WHERE name = ${name} AND value <> ${value} AND NOT gone) AS others`;
+  if (row?.alias) {
+    return { code: "invalid", reason: `"${name}" has a CNAME, which is alone (RFC 1034 3.6.2)` };
+  }
+  if ((row?.others ?? 0) < MAX_CHALLENGES_OF_NAME) return undefined;
+  return { code: "invalid", reason: `"${name}" has ${MAX_CHALLENGES_OF_NAME} values already` };
+}
+
+/** Take a value away; one that is not there is no error. */
+export async function deleteChallenge(name: string, value: string): Promise<number> {
+  return inTransaction(async (tx) => {
+    const revision = await nextRevision(tx);
+    await tx.exec`
+      WITH ended AS (
+        UPDATE challenge SET gone = true, revision = ${revision}
+        WHERE name = ${name} AND value = ${value} AND NOT gone RETURNING zone)
+      UPDATE zone SET revision = ${revision} FROM ended WHERE zone.name = ended.zone`;
+    return revision;
+  });
+}
+
+/** End what has expired. The revision to wait for, or undefined when nothing has. */
+export async function expireChallenges(): Promise<number | undefined> {
+  const due = await db.queryRow`
+    SELECT 1 AS due FROM challenge WHERE expires_at < now() AND NOT gone LIMIT 1`;
+  if (!due) return undefined;
+  return inTransaction(async (tx) => {
+    const revision = await nextRevision(tx);
+    await tx.exec`
+      WITH ended AS (
+        UPDATE challenge SET gone = true, revision = ${revision}
+        WHERE expires_at < now() AND NOT gone RETURNING zone)
+      UPDATE zone SET revision = ${revision} FROM ended WHERE zone.name = ended.zone`;
+    await tx.exec`
+      DELETE FROM challenge
+      WHERE gone AND expires_at < now() - make_interval(hours => ${GONE_KEPT_HOURS})`;
+    return revision;
+  });
+}
+
+// What instances read: changes of zones by revision, and the copy of the placement log.
+
+interface ZoneRow {
+  zone: string;
+  base: number;
+  revision: number;
+}
+type RrsetChangeRow = RrsetRow & { revision: number };
+interface ChallengeChangeRow {
+  zone: string;
+  name: string;
+  values: string[];
+  revision: number;
+}
+
+/** Changes of zones after a revision, zones first; together they lead to `revision`. */
+export async function changesAfter(
+  after: number,
+): Promise<{ changes: Change[]; revision: number }> {
+  const tx = await db.begin();
+  try {
+    // One view of all three tables: a half-seen change would be skipped for ever.
+    await tx.exec`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
+    const clock = await tx.queryRow<{ revision: number }>`SELECT revision FROM zone_clock`;
+    const zones = await tx.queryAll<ZoneRow>`
+      SELECT name AS zone, base, revision FROM zone WHERE revision > ${after}`;
+    const rrsets = await tx.queryAll<RrsetChangeRow>`
+      SELECT zone, name, type, ttl, record AS "values", revision FROM rrset
+      WHERE revision > ${after} ORDER BY revision`;
+    const challenges = await tx.queryAll<ChallengeChangeRow>`
+      SELECT zone, name, max(revision) AS revision,
+        COALESCE(array_agg(value ORDER BY value) FILTER (WHERE NOT gone), '{}') AS "values"
+      FROM challenge
+      WHERE name IN (SELECT name FROM challenge WHERE revision > ${after})
+      GROUP BY zone, name`;
+    const changes: Change[] = [
+      ...zones.map((row) => ({ kind: "zone" as const, ...row })),
+      ...rrsets.map((row) => ({ kind: "rrset" as const, ...row })),
+      ...challenges.map((row) => ({ kind: "challenge" as const, ...row })),
+    ];
+    return { changes, revision: clock!.revision };
+  } finally {
+    await tx.rollback().catch(() => undefined);
+  }
+}
+
+interface PlacementRow {
+  id: string;
+  name: string;
+  owner: string;
+  clusterId: string;
+  generation: number;
+}
+
+/** Dns's own copy of where repls live, with the sequence that it leads to. */
+export async function loadPlacements(): Promise<Batch & { systemId: string }> {
+  const tx = await db.begin();
+  try {
+    await tx.exec`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
+    const head = await tx.queryRow<{ seq: number; systemId: string }>`
+      SELECT seq, system_id AS "systemId" FROM log_cursor, zone_clock`;
+    const clusters = await tx.queryAll<{ id: string; ingress: string[] }>`
+      SELECT id, ingress FROM cluster_copy`;
+    const repls = await tx.queryAll<PlacementRow>`
+      SELECT repl_id AS id, name, owner, cluster_id AS "clusterId", generation FROM placement_copy`;
+    const changes: Change[] = [
+      ...clusters.map((row) => ({ kind: "cluster" as const, ...row })),
+      ...repls.map((row) => ({ kind: "repl" as const, ...row })),
+    ];
+    return { changes, ...head! };
+  } finally {
+    await tx.rollback().catch(() => undefined);
+  }
+}
+
+export async function readCursor(): Promise<number> {
+  const row = await db.queryRow<{ seq: number }>`SELECT seq FROM log_cursor`;
+  return row!.seq;
+}
+
+/**
+ * Copy what the log said after `after`, and move the cursor to `seq`, in one transaction. When the
+ * cursor is elsewhere (another instance was here, or we missed something) nothing is written.
+ * The cursor as it stands then.
+ */
+export async function copyLog(after: number, { changes, seq }: Batch): Promise<number> {
+  return inTransaction(async (tx) => {
+    const cursor = await tx.queryRow<{ seq: number }>`SELECT seq FROM log_cursor FOR UPDATE`;
+    if (cursor!.seq !== after) return cursor!.seq;
+    for (const change of changes) await copyChange(tx, change);
+    await tx.exec`UPDATE log_cursor SET seq = ${seq}`;
+    return seq;
+  });
+}
+
+async function copyChange(tx: Transaction, change: Change): Promise<void> {
+  switch (change.kind) {
+    case "repl":
+      await tx.exec`
+        INSERT INTO placement_copy (repl_id, name, owner, cluster_id, generation)
+        VALUES (${change.id}, ${change.name}, ${change.owner}, ${change.clusterId},
+          ${change.generation})
+        ON CONFLICT (repl_id) DO UPDATE SET name = excluded.name, owner = excluded.owner,
+          cluster_id = excluded.cluster_id, generation = excluded.generation
+        WHERE placement_copy.generation <= excluded.generation`;
+      return;
+    case "repl_gone":
+      await tx.exec`DELETE FROM placement_copy WHERE repl_id = ${change.id}`;
+      await tx.exec`
+        UPDATE domain SET status = 'removing', announced = false, next_check_at = now()
+        WHERE repl_id = ${change.id}`;
+      return;
+    case "cluster":
+      await tx.exec`
+        INSERT INTO cluster_copy (id, ingress) VALUES (${change.id}, ${[...change.ingress]})
+        ON CONFLICT (id) DO UPDATE SET ingress = excluded.ingress`;
+      return;
+    case "cluster_gone":
+      await tx.exec`DELETE FROM cluster_copy WHERE id = ${change.id}`;
+      return;
+    case "zone":
+    case "rrset":
+    case "challenge":
+      throw new Error(`Cannot copy a "${change.kind}" change: it does not come from the log`);
+  }
+}

@@ -1,0 +1,91 @@
+/** Keeps memory in step with the zones in the database, and makes the platform's own zone. */
+import { TYPE } from "./core/codes";
+import type { Instance } from "./instance";
+import { instance } from "./instance";
+import { config } from "./settings";
+import * as store from "./store";
+
+/** Resolvers keep name servers long, and addresses of repls short. */
+const SERVER_TTL_SECONDS = 3_600;
+/** How long a resolver may keep "there is no such name" (RFC 2308 section 4). */
+const NEGATIVE_TTL_SECONDS = 60;
+
+export class ZoneReader {
+  readonly #instance: Pick<Instance, "apply" | "snapshot">;
+  readonly #read: typeof store.changesAfter;
+  #revision = 0;
+  #last: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  constructor(into: Pick<Instance, "apply" | "snapshot">, read = store.changesAfter) {
+    this.#instance = into;
+    this.#read = read;
+  }
+
+  /** Bring everything that is committed now into the answers. Calls while one reads share the next. */
+  refresh(): Promise<void> {
+    this.#next ??= this.#last.then(() => {
+      this.#next = undefined;
+      return this.#readOnce();
+    });
+    this.#last = this.#next.catch(() => undefined);
+    return this.#next;
+  }
+
+  /** Resolves when answers show a revision that was committed. */
+  async reach(revision: number): Promise<void> {
+    while (this.#revision < revision) await this.refresh();
+  }
+
+  async #readOnce(): Promise<void> {
+    const { changes, revision } = await this.#read(this.#instance.snapshot.revision);
+    if (changes.length > 0) await this.#instance.apply({ changes, seq: 0 });
+    this.#revision = Math.max(this.#revision, revision);
+  }
+}
+
+let reader: ZoneReader | undefined;
+
+/** The reader of this process. */
+export function zones(): ZoneReader {
+  return (reader ??= new ZoneReader(instance()));
+}
+
+interface Server {
+  readonly host: string;
+  readonly address: string;
+}
+
+function servers(): Server[] {
+  const { zone, nameServers } = config();
+  return nameServers.map(({ host, address }) => {
+    return { host: host.includes(".") ? host : `${host}.${zone}`, address };
+  });
+}
+
+/** A zone's first records: SOA and NS, and addresses of the name servers that lie in it. */
+export function zoneSeed(zone: string): store.ZoneSeed {
+  const known = servers();
+  const inZone = known.filter(({ host }) => host.endsWith(`.${zone}`));
+  const soa = `${known[0]!.host} hostmaster.${zone} 0 3600 600 604800 ${NEGATIVE_TTL_SECONDS}`;
+  const hosts = [...new Set(inZone.map(({ host }) => host))];
+  const addresses = hosts.flatMap((host) => {
+    const ofHost = inZone.filter((server) => server.host === host).map(({ address }) => address);
+    return [
+      { name: host, type: TYPE.A, values: ofHost.filter((address) => !address.includes(":")) },
+      { name: host, type: TYPE.AAAA, values: ofHost.filter((address) => address.includes(":")) },
+    ].filter(({ values }) => values.length > 0);
+  });
+  const rrsets = [
+    { name: zone, type: TYPE.SOA, values: [soa] },
+    { name: zone, type: TYPE.NS, values: [...new Set(known.map(({ host }) => host))] },
+    ...addresses,
+  ];
+  return { zone, rrsets: rrsets.map((rrset) => ({ ...rrset, ttl: SERVER_TTL_SECONDS })) };
+}
+
+/** The platform zone is there from the first start on; later its records are the operator's. */
+export async function ensurePlatformZone(): Promise<void> {
+  const { zone } = config();
+  if (!(await store.zoneExists(zone))) await store.putZone(zoneSeed(zone));
+}
