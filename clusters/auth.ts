@@ -5,9 +5,14 @@ import { secret } from "encore.dev/config";
 
 import { findFault } from "./core/origin";
 import { config } from "./settings";
-import { isToken } from "./token";
+import { createTokenCheck } from "./token";
 
 const apiToken = secret("ApiToken");
+
+const isToken = createTokenCheck(
+  () => apiToken(),
+  () => config().tokenFile,
+);
 
 interface AuthParams {
   authorization?: Header<"Authorization">;
@@ -32,7 +37,7 @@ export const auth = authHandler<AuthParams, AuthData>(
     if (given === undefined) {
       throw APIError.unauthenticated('Expected the header "Authorization: Bearer <token>"');
     }
-    if (!(await isToken(given, apiToken))) {
+    if (!(await isToken(given))) {
       throw APIError.unauthenticated("The token is not the one of this platform");
     }
     return { userID: "operator" };

@@ -166,7 +166,8 @@ interface SetHostnameRequest {
 export const setHostname = api(
   { expose: false, method: "POST", path: "/v1/internal/clusters/set-hostname" },
   async ({ hostname, replId, present }: SetHostnameRequest): Promise<void> => {
-    X;
+    const refusal = checkHostname(hostname);
+    if (refusal) throw APIError.invalidArgument(refusal);
     const fault = await storedRepls.setHostname({ hostname, replId, present });
     if (fault === "unknown_repl") throw APIError.notFound(`No repl "${replId}"`);
     if (fault === "taken") {

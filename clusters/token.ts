@@ -2,17 +2,32 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
-import { config } from "./settings";
-
 const TOKEN_BYTES = 32;
+/** Another process has made the file and is about to write it. */
+const LOOK_AGAIN_MS = 10;
+const LOOKS = 50;
 
-let fromFile: Promise<string> | undefined;
-
-/** Whether `given` is the platform's token: that of the secret, or that of the token file. */
-export async function isToken(given: string, secretToken: () => string): Promise<boolean> {
-  const expected = readSecret(secretToken) || (await readTokenFile());
-  // Digests have one length, so the comparison tells nothing of the token's.
-  return timingSafeEqual(digest(given), digest(expected));
+/**
+ * Whether a token is the platform's: that of the secret, or, where it is unset, that of the file.
+ * The file is read at the first use.
+ */
+export function createTokenCheck(
+  secretToken: () => string,
+  path: () => string,
+): (given: string) => Promise<boolean> {
+  let fromFile: Promise<string> | undefined;
+  const readFromFile = (): Promise<string> => {
+    fromFile ??= loadToken(path()).catch((error: unknown) => {
+      fromFile = undefined;
+      throw error;
+    });
+    return fromFile;
+  };
+  return async (given) => {
+    const expected = readSecret(secretToken) || (await readFromFile());
+    // Digests have one length, so the comparison tells nothing of the token's.
+    return timingSafeEqual(digest(given), digest(expected));
+  };
 }
 
 /** An unset secret is the empty string in development, and throws elsewhere. */
@@ -22,14 +37,6 @@ function readSecret(secretToken: () => string): string {
   } catch {
     return "";
   }
-}
-
-function readTokenFile(): Promise<string> {
-  fromFile ??= loadToken(config().tokenFile).catch((error: unknown) => {
-    fromFile = undefined;
-    throw error;
-  });
-  return fromFile;
 }
 
 /** Reads the token from `path`; makes one that only its owner can read where there is none. */
@@ -44,10 +51,19 @@ export async function loadToken(path: string): Promise<string> {
   } catch (error) {
     // Another process of this platform was faster: its token is the one.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const theirs = await readIfThere(path);
-    if (!theirs) throw new Error(`Cannot read the token in "${path}": the file is empty`);
-    return theirs;
+    return readTheirs(path);
   }
+}
+
+async function readTheirs(path: string): Promise<string> {
+  for (let look = 0; look < LOOKS; look++) {
+    const theirs = await readIfThere(path);
+    if (theirs) return theirs;
+    await new Promise((resolve) => {
+      setTimeout(resolve, LOOK_AGAIN_MS);
+    });
+  }
+  throw new Error(`Cannot read the API's token in "${path}": the file is empty`);
 }
 
 async function readIfThere(path: string): Promise<string> {
