@@ -7,7 +7,8 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 const resolve = { alias: { "~encore": path("./encore.gen") } };
 const outside = ["**/node_modules/**", "build/**", ".stele/**", "examples/**", "**/__tests__/**"];
 
-// Integration and e2e tests share two cores and one Postgres each: one file at a time.
+// Integration and e2e tests start processes of their own, and integration tests share a Postgres: one
+// file at a time.
 export default defineConfig({
   test: {
     projects: [
@@ -16,7 +17,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...outside, "**/*.integration.test.ts", "**/*.e2e.test.ts"],
+          exclude: [...outside, "**/*.integration.test.ts", "**/*.e2e.test.ts", "**/*.full.test.ts"],
         },
       },
       {
@@ -25,6 +26,7 @@ export default defineConfig({
           name: "integration",
           include: ["**/*.integration.test.ts"],
           exclude: outside,
+          globalSetup: path("./runtime/testing.ts"),
           pool: "forks",
           fileParallelism: false,
           testTimeout: 30_000,
@@ -40,6 +42,18 @@ export default defineConfig({
           pool: "forks",
           fileParallelism: false,
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "full",
+          include: ["**/*.full.test.ts"],
+          exclude: outside,
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 600_000,
           hookTimeout: 120_000,
         },
       },
