@@ -7,6 +7,10 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** `127.0.0.1:5300`, `[::1]:5300`. */
+export const formatAddress = ({ host, port }: ListenAddress): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** What a worker is started with. */
 export interface WorkerInput {
   readonly catalog: CatalogOptions;

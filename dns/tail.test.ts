@@ -6,8 +6,15 @@ import { batchOf, LogCopy, type ReadRequest, Tail } from "./tail";
 
 function entryOf(seq: number): LogEntry {
   return {
-    ...{ seq, kind: "moved", replId: "h1", name: "hello", owner: "demo" },
-    ...{ clusterId: `c${seq}`, generation: seq, cluster: null, traceparent: "" },
+    seq,
+    kind: "moved",
+    replId: "h1",
+    name: "hello",
+    owner: "demo",
+    clusterId: `c${seq}`,
+    generation: seq,
+    cluster: null,
+    traceparent: "",
   };
 }
 

@@ -181,7 +181,7 @@ export class LogCopy {
 
   async #run(): Promise<void> {
     // One failure after the stop ends it: the log still has what is missing.
-    for (let isDone = false; !isDone; ) {
+    for (let isDone = false; !isDone;) {
       try {
         isDone = await this.#copySome();
         this.#retry.succeeded();
@@ -200,8 +200,7 @@ export class LogCopy {
       cursor >= this.#after
         ? this.#entries.filter(({ seq }) => seq > cursor).slice(0, LIMIT)
         : await this.#options.read({ after: cursor, waitMs: 0, limit: LIMIT });
-    this.#cursor =
-      missing.length > 0 ? await this.#options.copy(cursor, batchOf(missing)) : cursor;
+    this.#cursor = missing.length > 0 ? await this.#options.copy(cursor, batchOf(missing)) : cursor;
     if (this.#cursor < this.#target && missing.length > 0) return false;
     this.#entries = [];
     this.#after = this.#target;

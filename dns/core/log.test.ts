@@ -21,8 +21,14 @@ describe("changeOf()", () => {
       entry,
       { kind: "repl", id: "h1", name: "hello", owner: "demo", clusterId: "west", generation: 2 },
     ],
-    [{ ...entry, kind: "created", generation: 1 }, { kind: "repl", generation: 1 }],
-    [{ ...entry, kind: "deleted" }, { kind: "repl_gone", id: "h1" }],
+    [
+      { ...entry, kind: "created", generation: 1 },
+      { kind: "repl", generation: 1 },
+    ],
+    [
+      { ...entry, kind: "deleted" },
+      { kind: "repl_gone", id: "h1" },
+    ],
     [
       { ...entry, kind: "cluster", cluster: west },
       { kind: "cluster", id: "west", ingress: ["127.0.2.1"] },

@@ -53,7 +53,13 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 /** Everything that a question could tell about a catalog. */
 function observed(catalog: Catalog) {
   const names = ["x", "app--o1", "app--o2", "o1", "o2", "_acme-challenge"];
-  const labels = [...names.map((name) => [name]), ["app", "o1"], ["app", "o2"], ["r1", "id"], ["r2", "id"]];
+  const labels = [
+    ...names.map((name) => [name]),
+    ["app", "o1"],
+    ["app", "o2"],
+    ["r1", "id"],
+    ["r2", "id"],
+  ];
   const view = catalog.zoneOf("\x04repl\x04test\0")!;
   const nodes = labels.map((path) => {
     const name = path.map((label) => String.fromCharCode(label.length) + label).join("");
@@ -82,7 +88,10 @@ describe("a snapshot", () => {
           snapshot.apply(batch);
         }
         const born = new Catalog(options);
-        born.apply({ changes: [zone, { ...apex, name: "old.repl.test", type: 1, values: ["192.0.2.3"] }], seq: 99 });
+        born.apply({
+          changes: [zone, { ...apex, name: "old.repl.test", type: 1, values: ["192.0.2.3"] }],
+          seq: 99,
+        });
         born.apply(snapshot.batch());
         expect(observed(born)).toEqual(observed(lived));
       }),

@@ -1,0 +1,186 @@
+/** How an instance comes up and goes down. No socket is bound before there is something to answer. */
+import log from "encore.dev/log";
+import { clusters } from "~encore/clients";
+
+import { type Backoff, backoffMs } from "../shared/backoff";
+import { registerReadiness } from "../shared/hosting";
+import { listen, type Listener } from "../shared/listener";
+import { outbound } from "../shared/outbound";
+import { withSpan } from "../shared/trace";
+import type { Batch } from "./core/catalog";
+import { changeOf, type LogEntry } from "./core/log";
+import { instance } from "./instance";
+import { formatAddress } from "./protocol";
+import { config } from "./settings";
+import { readSnapshot, SnapshotWriter, type StoredSnapshot } from "./snapshot-file";
+import * as store from "./store";
+import { startSweep, type Sweep } from "./sweep";
+import { batchOf, LogCopy, type OnState, type ReadRequest, Tail } from "./tail";
+import { ensurePlatformZone, zones } from "./zones";
+
+const RETRY: Backoff = { minMs: 50, maxMs: 2_000 };
+/** Beyond this the disk's copy is used: names come back before the database does. */
+const LOAD_TIMEOUT_MS = 1_500;
+/** Longer than a long poll of the log. */
+const TAIL_TIMEOUT_MS = 15_000;
+/** How long a start waits to be as fresh as the log; `clusters` may be the one that is away. */
+const CATCH_UP_MS = 300;
+/** TCP askers get so long to finish; UDP has nothing to finish. */
+const CLOSE_GRACE_MS = 500;
+
+const fromDatabase = outbound("the dns database", { timeoutMs: LOAD_TIMEOUT_MS });
+const fromClusters = outbound("clusters", { timeoutMs: TAIL_TIMEOUT_MS });
+
+let tail: Tail | undefined;
+let copy: LogCopy | undefined;
+let listener: Listener | undefined;
+let sweep: Sweep | undefined;
+let writer: SnapshotWriter | undefined;
+/** The database that memory is a copy of; unknown until either copy was read. */
+let systemId: string | undefined;
+let isStopping = false;
+
+/** Logs when something stops working and when it works again. */
+const stateOf =
+  (what: string): OnState =>
+  (reason) => {
+    if (reason === null) log.info(`${what} works again`);
+    else log.warn(`${what} does not work, will try again`, { reason });
+  };
+
+async function pause(attempt: number): Promise<void> {
+  const waitMs = backoffMs(attempt, RETRY, Math.random());
+  await new Promise((resolve) => setTimeout(resolve, waitMs));
+}
+
+async function readLog(request: ReadRequest): Promise<readonly LogEntry[]> {
+  const { items } = await fromClusters(() => clusters.tail(request));
+  return items;
+}
+
+/** Read the kick of an event, or of anybody who knows that the log has grown. */
+export async function kick(): Promise<void> {
+  await tail?.kick();
+}
+
+/** Load, catch up for a moment, answer, and follow what changes. */
+export async function start(): Promise<void> {
+  const { answerer } = instance();
+  registerReadiness("dns", async () =>
+    answerer.listening.length > 0 ? null : "the name server does not listen",
+  );
+  const stored = await readSnapshot(config().snapshotFile);
+  await load(stored);
+  follow();
+  await Promise.race([tail!.caughtUp, new Promise((done) => setTimeout(done, CATCH_UP_MS))]);
+  await openSockets();
+}
+
+async function load(stored: StoredSnapshot | undefined): Promise<void> {
+  for (let attempt = 1; !isStopping; attempt++) {
+    try {
+      return await loadFromDatabase(stored);
+    } catch (error) {
+      const reason = String(error);
+      if (stored) {
+        log.warn("cannot read the database: starting from the snapshot on disk", { reason });
+        systemId = stored.systemId;
+        return await instance().apply(stored.batch);
+      }
+      // Nothing to answer from: an empty server would deny names that exist.
+      if (attempt === 1) log.warn("cannot read the database, will try again", { reason });
+      await pause(attempt);
+    }
+  }
+}
+
+/** The database's copy; the disk's placements when those are of the same system and newer. */
+async function loadFromDatabase(stored: StoredSnapshot | undefined): Promise<void> {
+  const [zoneData, placements] = await fromDatabase(async () => {
+    await ensurePlatformZone();
+    return Promise.all([store.changesAfter(0), store.loadPlacements()]);
+  });
+  const isDiskNewer = stored?.systemId === placements.systemId && stored.batch.seq > placements.seq;
+  const newest: Batch = isDiskNewer ? placementsOf(stored.batch) : placements;
+  systemId = placements.systemId;
+  const changes = [...zoneData.changes, ...newest.changes];
+  await instance().apply({ changes, seq: newest.seq, isWhole: true });
+}
+
+function placementsOf({ changes, seq }: Batch): Batch {
+  return { changes: changes.filter(({ kind }) => kind === "cluster" || kind === "repl"), seq };
+}
+
+function follow(): void {
+  const { snapshot } = instance();
+  writer = new SnapshotWriter(config().snapshotFile, () =>
+    systemId === undefined ? undefined : { systemId, batch: snapshot.batch() },
+  );
+  instance().onChange = () => writer?.schedule();
+  writer.schedule();
+  const { readCursor, copyLog } = store;
+  const onCopyState = stateOf("copying the placement log");
+  copy = new LogCopy({ read: readLog, readCursor, copy: copyLog, onState: onCopyState });
+  tail = new Tail({
+    read: readLog,
+    position: () => snapshot.seq,
+    onEntries: takeEntries,
+    onState: stateOf("following the placement log"),
+  });
+  tail.start();
+  listener = listen(store.connectionString(), store.CHANNEL, {
+    onNotify: () => void refresh(),
+    onConnect: () => void refresh(),
+  });
+  sweep = startSweep();
+}
+
+/** Into the answers first, into our database after. */
+function takeEntries(entries: readonly LogEntry[]): void {
+  const after = instance().snapshot.seq;
+  const isAnswered = instance().apply(batchOf(entries));
+  copy?.add(after, entries);
+  for (const entry of entries) void trace(entry, isAnswered);
+}
+
+/** The span of a change ends when it is answered. Entries without a trace are not worth one. */
+async function trace(entry: LogEntry, isAnswered: Promise<void>): Promise<void> {
+  if (entry.traceparent === "" || !changeOf(entry)) return;
+  const attributes = { seq: entry.seq, kind: entry.kind, replId: entry.replId ?? "" };
+  await withSpan("dns.change", { parent: entry.traceparent, attributes }, () => isAnswered);
+}
+
+/** Zones as they are now; also after the database was away, which may be another one then. */
+async function refresh(): Promise<void> {
+  try {
+    await ensurePlatformZone();
+    await zones().refresh();
+  } catch (error) {
+    // The listener connects again and calls again; answers stay as they are until then.
+    if (!isStopping) log.warn("cannot read the zones", { reason: String(error) });
+  }
+}
+
+async function openSockets(): Promise<void> {
+  const { answerer } = instance();
+  for (let attempt = 1; !isStopping; attempt++) {
+    try {
+      await answerer.open();
+      const addresses = answerer.listening.map(formatAddress);
+      log.info("the name server answers", { addresses, seq: instance().snapshot.seq });
+      return;
+    } catch (error) {
+      if (attempt === 1) log.error(error, "cannot bind the name server, will try again");
+      await pause(attempt);
+    }
+  }
+}
+
+/** Stop following, finish what is being answered, write down what is known. */
+export async function drain(deadlineMs: number): Promise<void> {
+  isStopping = true;
+  sweep?.stop();
+  tail?.stop();
+  await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));
+  await Promise.all([writer?.flush(), copy?.stop(), listener?.close()]);
+}
