@@ -1,4 +1,5 @@
 import type { ObjectSchema, Schema } from "./app-model";
+import { isDuplicate } from "./json-body";
 import { numberText } from "./json-text";
 import { ruleFault } from "./payload-validate";
 
@@ -85,6 +86,7 @@ export function decodeObject(
   for (const name of Object.keys(value)) {
     const field = byName.get(name);
     if (field === undefined || value[name] === undefined) continue;
+    if (isDuplicate(value, name)) throw new DecodeError(path, `duplicate field ${name}`);
     const inner = path === "" ? name : `${path}.${name}`;
     setField(result, field.name, decodeValue(field.schema, value[name], inner, context, depth + 1));
   }

@@ -1,7 +1,8 @@
 import type { EndpointModel, FieldSchema, ObjectSchema, Schema } from "./app-model";
 import { serializeCookie } from "./cookies";
 import { Failure, internalFailure, invalidArgument } from "./errors";
-import { isDecimal, jsonText, numberText, parseJson } from "./json-text";
+import { JsonError, parseBody } from "./json-body";
+import { isDecimal, jsonText, numberText } from "./json-text";
 import {
   decodeObject,
   decodeValue,
@@ -288,7 +289,7 @@ function explain<T>(what: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof DecodeError) {
+    if (error instanceof DecodeError || error instanceof JsonError) {
       throw invalidArgument(`unable to decode ${what}: ${error.message}`);
     }
     throw error;
@@ -300,14 +301,7 @@ function decodeJson(
   text: string,
   context: DecodeContext,
 ): Record<string, unknown> {
-  if (text === "") throw new DecodeError("", "EOF while parsing a value");
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    throw new DecodeError("", (error as Error).message);
-  }
-  return decodeValue(schema, value, "", context) as Record<string, unknown>;
+  return decodeValue(schema, parseBody(text), "", context) as Record<string, unknown>;
 }
 
 function decodePathParam(schema: Schema, text: string, context: DecodeContext): unknown {

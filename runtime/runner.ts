@@ -76,7 +76,7 @@ export class Runner {
       const failure = failureOf(error);
       this.#log.error(request, "request failed", failure);
       this.#logEnd(request, failure.code, started);
-      throw failure;
+      throw error;
     } finally {
       this.#inFlight -= 1;
       if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
