@@ -21,8 +21,11 @@ export interface Route extends RouteRow {
   readonly upstreamPort: number | null;
   readonly version: number;
   readonly migrationId: string | null;
-  readonly freezeDeadline: Date | null;
+  /** Staged and booted: until when somebody must have verified it. */
   readonly leaseUntil: Date | null;
+  readonly leaseEnded: boolean;
+  readonly freezeEnded: boolean;
+  readonly cutAt: Date | null;
 }
 
 /** What a command carries besides what the rules look at. */
@@ -51,6 +54,7 @@ export interface ContainerRow {
   readonly reason: string | null;
   readonly crashes: number;
   readonly restartAt: Date | null;
+  readonly autoRestart: boolean;
   readonly startedAt: Date | null;
   readonly retiredAt: Date | null;
 }
@@ -68,6 +72,8 @@ export interface Ending {
   readonly crashes: number;
   /** Not to be started before; null when at once. */
   readonly restartAt: Date | null;
+  /** Whether the sweep starts it then, without being asked. */
+  readonly autoRestart: boolean;
 }
 
 export interface UseRow {
@@ -89,6 +95,21 @@ export interface Peer {
 
 /** A page of the API; there is no paging yet, and a list must end somewhere. */
 const MAX_LIST = 10_000;
+
+const SELECT_ROUTE = `
+  SELECT repl_id AS "replId", name, owner, state, generation, fence, frozen_by AS "frozenBy",
+    peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
+    upstream_port AS "upstreamPort", version, migration_id AS "migrationId",
+    lease_until AS "leaseUntil", coalesce(lease_until < now(), false) AS "leaseEnded",
+    coalesce(freeze_deadline < now(), false) AS "freezeEnded", cut_at AS "cutAt"
+  FROM route`;
+
+const SELECT_CONTAINER = `
+  SELECT repl_id AS "replId", generation, state, pid, identity, port,
+    upstream_host AS "upstreamHost", upstream_port AS "upstreamPort", reason, crashes,
+    restart_at AS "restartAt", auto_restart AS "autoRestart", started_at AS "startedAt",
+    retired_at AS "retiredAt"
+  FROM container`;
 
 /** The string that a LISTEN connection of our own needs. */
 export function connectionString(): string {
@@ -128,12 +149,11 @@ export class ClusterStore {
   }
 
   async route(replId: string): Promise<Route | null> {
-    return await db.queryRow<Route>`
-      SELECT repl_id AS "replId", name, owner, state, generation, fence, frozen_by AS "frozenBy",
-        peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
-        upstream_port AS "upstreamPort", version, migration_id AS "migrationId",
-        freeze_deadline AS "freezeDeadline", lease_until AS "leaseUntil"
-      FROM route WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}`;
+    return await db.rawQueryRow<Route>(
+      `${SELECT_ROUTE} WHERE cluster_id = $1 AND repl_id = $2`,
+      this.clusterId,
+      replId,
+    );
   }
 
   /** Which of these repls have a row here. */
@@ -216,15 +236,11 @@ export class ClusterStore {
   }
 
   /** Staged and frozen routes, whose deadlines somebody must watch. */
-  async underWay(): Promise<(Route & { leaseEnded: boolean; freezeEnded: boolean })[]> {
-    return await db.queryAll<Route & { leaseEnded: boolean; freezeEnded: boolean }>`
-      SELECT repl_id AS "replId", name, owner, state, generation, fence, frozen_by AS "frozenBy",
-        peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
-        upstream_port AS "upstreamPort", version, migration_id AS "migrationId",
-        freeze_deadline AS "freezeDeadline", lease_until AS "leaseUntil",
-        coalesce(lease_until < now(), false) AS "leaseEnded",
-        coalesce(freeze_deadline < now(), false) AS "freezeEnded"
-      FROM route WHERE cluster_id = ${this.clusterId} AND state IN ('staged', 'frozen')`;
+  async underWay(): Promise<Route[]> {
+    return await db.rawQueryAll<Route>(
+      `${SELECT_ROUTE} WHERE cluster_id = $1 AND state IN ('staged', 'frozen')`,
+      this.clusterId,
+    );
   }
 
   /** From now on `ms` long; false when the generation is not staged here any more. */
@@ -298,31 +314,36 @@ export class ClusterStore {
   }
 
   async containers(): Promise<ContainerRow[]> {
-    return await db.queryAll<ContainerRow>`
-      SELECT repl_id AS "replId", generation, state, pid, identity, port,
-        upstream_host AS "upstreamHost", upstream_port AS "upstreamPort", reason, crashes,
-        restart_at AS "restartAt", started_at AS "startedAt", retired_at AS "retiredAt"
-      FROM container WHERE cluster_id = ${this.clusterId}
-      ORDER BY repl_id, generation LIMIT ${MAX_LIST}`;
+    return await db.rawQueryAll<ContainerRow>(
+      `${SELECT_CONTAINER} WHERE cluster_id = $1 ORDER BY repl_id, generation LIMIT ${MAX_LIST}`,
+      this.clusterId,
+    );
+  }
+
+  async containersOf(replId: string): Promise<ContainerRow[]> {
+    return await db.rawQueryAll<ContainerRow>(
+      `${SELECT_CONTAINER} WHERE cluster_id = $1 AND repl_id = $2`,
+      this.clusterId,
+      replId,
+    );
   }
 
   /** Those that the sweep looks after: with processes, or to be started again. */
   async attended(): Promise<ContainerRow[]> {
-    return await db.queryAll<ContainerRow>`
-      SELECT repl_id AS "replId", generation, state, pid, identity, port,
-        upstream_host AS "upstreamHost", upstream_port AS "upstreamPort", reason, crashes,
-        restart_at AS "restartAt", started_at AS "startedAt", retired_at AS "retiredAt"
-      FROM container WHERE cluster_id = ${this.clusterId}
-        AND (state IN ('starting', 'running', 'stopping') OR restart_at < now())`;
+    return await db.rawQueryAll<ContainerRow>(
+      `${SELECT_CONTAINER} WHERE cluster_id = $1 AND (state IN ('starting', 'running', 'stopping')
+        OR (auto_restart AND restart_at < now()))`,
+      this.clusterId,
+    );
   }
 
   async container(replId: string, generation: number): Promise<ContainerRow | null> {
-    return await db.queryRow<ContainerRow>`
-      SELECT repl_id AS "replId", generation, state, pid, identity, port,
-        upstream_host AS "upstreamHost", upstream_port AS "upstreamPort", reason, crashes,
-        restart_at AS "restartAt", started_at AS "startedAt", retired_at AS "retiredAt"
-      FROM container WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
-        AND generation = ${generation}`;
+    return await db.rawQueryRow<ContainerRow>(
+      `${SELECT_CONTAINER} WHERE cluster_id = $1 AND repl_id = $2 AND generation = $3`,
+      this.clusterId,
+      replId,
+      generation,
+    );
   }
 
   /** False when another container holds the port. Fails when the repl has another live container. */
@@ -333,7 +354,8 @@ export class ClusterStore {
         VALUES (${this.clusterId}, ${replId}, ${generation}, 'starting', ${port})
         ON CONFLICT (cluster_id, repl_id, generation) DO UPDATE SET state = 'starting',
           port = excluded.port, pid = NULL, identity = NULL, upstream_host = NULL,
-          upstream_port = NULL, reason = NULL, restart_at = NULL, started_at = NULL`;
+          upstream_port = NULL, reason = NULL, restart_at = NULL,
+          auto_restart = false, started_at = NULL`;
       return true;
     } catch (error) {
       if (/container_one_port/.test(String((error as Error).message))) return false;
@@ -382,7 +404,7 @@ export class ClusterStore {
       await tx.exec`
         UPDATE container SET state = ${ending.state}, pid = NULL, identity = NULL,
           upstream_host = NULL, upstream_port = NULL, reason = ${ending.reason},
-          crashes = ${ending.crashes},
+          crashes = ${ending.crashes}, auto_restart = ${ending.autoRestart},
           restart_at = CASE WHEN retired_at IS NULL THEN ${ending.restartAt}::timestamptz END
         WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
           AND generation = ${generation}`;
@@ -393,13 +415,14 @@ export class ClusterStore {
     });
   }
 
-  async forgetContainers(replId: string, belowGeneration: number): Promise<void> {
+  /** Its folder is gone. A row that still has processes stays. */
+  async forgetGeneration(replId: string, generation: number): Promise<void> {
     await db.exec`
       DELETE FROM container WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
-        AND generation < ${belowGeneration} AND state IN ('stopped', 'failed')`;
+        AND generation = ${generation} AND state IN ('stopped', 'failed')`;
     await db.exec`
       DELETE FROM release WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
-        AND generation < ${belowGeneration}`;
+        AND generation = ${generation}`;
   }
 
   async release(replId: string, generation: number): Promise<Release | null> {

@@ -71,7 +71,9 @@ CREATE TABLE container (
   upstream_port integer CHECK (upstream_port BETWEEN 1 AND 65535),
   reason text,
   crashes integer NOT NULL DEFAULT 0,
+  -- Ended by itself: not started before; and then by the sweep, or only by a request.
   restart_at timestamptz,
+  auto_restart boolean NOT NULL DEFAULT false,
   started_at timestamptz,
   -- Since when a newer generation has its place; it drains from then on.
   retired_at timestamptz,

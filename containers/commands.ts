@@ -1,0 +1,249 @@
+import { api } from "encore.dev/api";
+
+import { untilDrained } from "../shared/hosting";
+import { withSpan } from "../shared/trace";
+import { untilOpen } from "./local";
+import * as moves from "./moves";
+import { wake as wakeRepl, wakeKey } from "./runner";
+
+/** What every command of a move carries. The receiver fences by the generation. */
+interface Command {
+  clusterId: string;
+  replId: string;
+  migrationId: string;
+  generation: number;
+  /** ISO 8601: what is not done by then need not be done. */
+  deadline: string;
+  /** W3C trace context of the step, or "". */
+  traceparent: string;
+}
+
+/** `refused` is final: a newer generation was here, or it cannot be done. */
+interface CommandResult {
+  outcome: "done" | "refused";
+  /** Why it was refused; "" otherwise. */
+  reason: string;
+}
+
+interface InspectRequest {
+  clusterId: string;
+  replId: string;
+}
+
+interface InspectResponse {
+  state: string;
+  generation: number;
+  running: boolean;
+  /** The app wrote into its folder since its release. */
+  filesChanged: boolean;
+  fileBytes: number;
+}
+
+interface StageRequest extends Command {
+  name: string;
+  owner: string;
+  /** The source. */
+  peer: string;
+}
+
+interface CopyFilesRequest extends Command {
+  fromCluster: string;
+  /** The source writes no more: the copy is compared with it. */
+  final: boolean;
+}
+
+interface CopyFilesResponse {
+  outcome: "done" | "refused";
+  reason: string;
+  files: number;
+  bytes: number;
+  changedFiles: number;
+  changedBytes: number;
+}
+
+interface FreezeRequest extends Command {
+  /** End what is in flight after its grace, rather than answer `busy`. */
+  cut: boolean;
+}
+
+interface FreezeResponse {
+  outcome: "frozen" | "busy" | "refused";
+  wasRunning: boolean;
+  reason: string;
+}
+
+interface BootResponse {
+  outcome: "done" | "refused";
+  reason: string;
+  host: string;
+  port: number;
+}
+
+interface VerifyResponse {
+  outcome: "done" | "refused";
+  reason: string;
+  /** ISO 8601: the commit must not come later. */
+  leaseUntil: string;
+}
+
+interface TombstoneRequest extends Command {
+  /** The repl's new home. */
+  to: string;
+}
+
+interface ThawRequest extends Command {
+  /** Start the container at once, rather than at the next request. */
+  restart: boolean;
+}
+
+interface DrainOldRequest extends Command {
+  oldGeneration: number;
+  waitMs: number;
+}
+
+interface DrainOldResponse {
+  /** Nothing of the old container runs any more. */
+  done: boolean;
+}
+
+interface WakeRequest {
+  clusterId: string;
+  replId: string;
+  traceparent: string;
+}
+
+interface WakeResponse {
+  outcome: "running" | "frozen" | "moved" | "failed" | "none";
+  generation: number;
+  host: string;
+  port: number;
+  reason: string;
+}
+
+/** One span for each command, in the trace of its move. */
+async function traced<T>(
+  step: string,
+  { clusterId, replId, generation, traceparent }: Command,
+  work: () => Promise<T>,
+): Promise<T> {
+  await untilOpen(clusterId);
+  const attributes = { "stele.cluster": clusterId, "stele.repl": replId, "stele.generation": generation };
+  return await withSpan(`containers.${step}`, { parent: traceparent, attributes }, work);
+}
+
+/** What the choice of a mode needs to know of a repl. */
+export const inspect = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/inspect" },
+  async ({ clusterId, replId }: InspectRequest): Promise<InspectResponse> => {
+    await untilOpen(clusterId);
+    return await moves.inspect(clusterId, replId);
+  },
+);
+
+/** Destination: expect the repl. */
+export const stage = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/stage" },
+  async (command: StageRequest): Promise<CommandResult> => {
+    return await traced("stage", command, () => moves.stage(command));
+  },
+);
+
+/** Destination: draw one round of the files from the source. */
+export const copyFiles = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/copy-files" },
+  async (command: CopyFilesRequest): Promise<CopyFilesResponse> => {
+    return await traced("copy_files", command, () => moves.copyFiles(command));
+  },
+);
+
+/** Source: hold requests, let those in flight end, stop the container. */
+export const freeze = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/freeze" },
+  async (command: FreezeRequest): Promise<FreezeResponse> => {
+    return await traced("freeze", command, () => moves.freeze(command));
+  },
+);
+
+/** Destination: start the container, without traffic. */
+export const boot = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/boot" },
+  async (command: Command): Promise<BootResponse> => {
+    return await traced("boot", command, () => moves.boot(command));
+  },
+);
+
+/** Destination: whether the container accepts connections; keeps it for another lease. */
+export const verify = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/verify" },
+  async (command: Command): Promise<VerifyResponse> => {
+    return await traced("verify", command, () => moves.verify(command));
+  },
+);
+
+/** Destination: the move is committed; serve. */
+export const activate = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/activate" },
+  async (command: Command): Promise<CommandResult> => {
+    return await traced("activate", command, () => moves.activate(command));
+  },
+);
+
+/** Source: the move is committed; forward. */
+export const tombstone = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/tombstone" },
+  async (command: TombstoneRequest): Promise<CommandResult> => {
+    return await traced("tombstone", command, () => moves.tombstone(command));
+  },
+);
+
+/** Destination: the move is aborted; done says that nothing of it runs, or ever will. */
+export const unstage = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/unstage" },
+  async (command: Command): Promise<CommandResult> => {
+    return await traced("unstage", command, () => moves.unstage(command));
+  },
+);
+
+/** Source: the move is aborted and its destination fenced; serve again. */
+export const thaw = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/thaw" },
+  async (command: ThawRequest): Promise<CommandResult> => {
+    return await traced("thaw", command, () => moves.thaw(command));
+  },
+);
+
+/** Source: wait until the old container has ended. */
+export const drainOld = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/drain-old" },
+  async (command: DrainOldRequest): Promise<DrainOldResponse> => {
+    return { done: await traced("drain_old", command, () => moves.drainOld(command)) };
+  },
+);
+
+/** Remove the files that no container needs any more. */
+export const cleanup = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/cleanup" },
+  async (command: Command): Promise<CommandResult> => {
+    return await traced("cleanup", command, () => moves.cleanup(command));
+  },
+);
+
+/** Start what is asleep; answers when it listens and its route says so. */
+export const wake = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/wake" },
+  async ({ clusterId, replId, traceparent }: WakeRequest): Promise<WakeResponse> => {
+    await untilOpen(clusterId);
+    const attributes = { "stele.cluster": clusterId, "stele.repl": replId };
+    return await withSpan("containers.wake", { parent: traceparent, attributes }, () =>
+      wakeRepl(wakeKey(clusterId, replId)),
+    );
+  },
+);
+
+/** Stays pending until the service has drained, so that the process waits for it. */
+export const lifeline = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/lifeline" },
+  async (): Promise<void> => {
+    await untilDrained("containers");
+  },
+);

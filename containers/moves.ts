@@ -1,0 +1,424 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import log from "encore.dev/log";
+
+import { untilQuiet } from "./acks";
+import { askForAbort } from "./authority";
+import { isLive } from "./core/lifecycle";
+import { mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
+import { type ContainerRef, markerOf } from "./drivers/driver";
+import { copyFolder, filesChanged, removeFolder } from "./files";
+import { generationDir, generationsOnDisk, makeGenerationDir, replFolder } from "./host";
+import { kickTail } from "./kick";
+import {
+  callOffStart,
+  containerDriver,
+  lock,
+  startLocked,
+  stopLocked,
+  uidOf,
+  wake,
+  wakeKey,
+} from "./runner";
+import { config } from "./settings";
+import { type ClusterStore, clusterStore, type RouteChange, type RouteDetails } from "./store";
+
+/** What every command carries. */
+export interface MoveCommand {
+  readonly clusterId: string;
+  readonly replId: string;
+  readonly migrationId: string;
+  readonly generation: number;
+}
+
+export interface CommandOutcome {
+  readonly outcome: "done" | "refused";
+  readonly reason: string;
+}
+
+export interface FreezeOutcome {
+  readonly outcome: "frozen" | "busy" | "refused";
+  readonly wasRunning: boolean;
+  readonly reason: string;
+}
+
+/** Requests in flight get so long to end before a freeze counts as busy (design section 4). */
+const IN_FLIGHT_MS = 2_000;
+/** What a freeze must end, after it has asked what to cut. */
+const CUT_MS = 2_000;
+/** A cluster may hear of an older move a moment after the coordinator has begun the next. */
+const HEARSAY_MS = 2_000;
+const HEARSAY_EVERY_MS = 25;
+/** Clocks differ: the destination counts its lease longer than it says. */
+const LEASE_SKEW_MS = 2_000;
+/** Why a container is not there that the freeze of its move has stopped. */
+const STOPPED_FOR_MOVE = "it is being moved";
+
+const DONE: CommandOutcome = { outcome: "done", reason: "" };
+const refused = (reason: string): CommandOutcome => ({ outcome: "refused", reason });
+
+const refOf = ({ clusterId, replId }: MoveCommand, generation: number): ContainerRef => ({
+  clusterId,
+  replId,
+  generation,
+});
+
+function toResult({ outcome, reason }: RouteChange): CommandOutcome {
+  return outcome === "refused" ? refused(reason) : DONE;
+}
+
+/**
+ * Decides a command that is refused while the cluster has not heard of an earlier move; the refusal is
+ * final for the coordinator, so the log is read first.
+ */
+async function decideInformed(
+  store: ClusterStore,
+  replId: string,
+  command: RouteCommand,
+  details: RouteDetails,
+): Promise<RouteChange> {
+  const end = performance.now() + HEARSAY_MS;
+  for (;;) {
+    const change = await store.decideRoute(replId, command, details);
+    const { state, generation, fence } = change.row;
+    const isOlder = "generation" in command && generation < command.generation;
+    const mayChange = isOlder && "generation" in command && fence < command.generation;
+    if (change.outcome !== "refused" || !mayChange || performance.now() > end) return change;
+    if (state === "frozen") return change;
+    kickTail();
+    await delay(HEARSAY_EVERY_MS);
+  }
+}
+
+export interface Inspection {
+  readonly state: string;
+  readonly generation: number;
+  readonly running: boolean;
+  readonly filesChanged: boolean;
+  readonly fileBytes: number;
+}
+
+/** What the choice of a mode needs to know. */
+export async function inspect(clusterId: string, replId: string): Promise<Inspection> {
+  const route = await clusterStore(clusterId).route(replId);
+  const { state = "none", generation = 0 } = route ?? {};
+  const ref = { clusterId, replId, generation };
+  const running = state !== "none" && containerDriver().isRunning(ref);
+  const { changed, bytes } = await filesChanged({ generationDir: generationDir(ref) });
+  return { state, generation, running, filesChanged: changed, fileBytes: bytes };
+}
+
+export async function stage(
+  command: MoveCommand & { name: string; owner: string; peer: string },
+): Promise<CommandOutcome> {
+  const { clusterId, replId, generation, peer, name, owner, migrationId } = command;
+  const store = clusterStore(clusterId);
+  const details = { name, owner, migrationId };
+  const change = await decideInformed(store, replId, { kind: "stage", generation, peer }, details);
+  await carryOut(store, replId, change.effects);
+  if (change.outcome === "refused") return refused(change.reason);
+  makeGenerationDir(refOf(command, generation), await uidOf(store, replId));
+  return DONE;
+}
+
+export interface CopyOutcome extends CommandOutcome {
+  readonly files: number;
+  readonly bytes: number;
+  readonly changedFiles: number;
+  readonly changedBytes: number;
+}
+
+const COPIED_NOTHING = { files: 0, bytes: 0, changedFiles: 0, changedBytes: 0 };
+
+/** One round of the copy, drawn by the destination into its own folder of this generation. */
+export async function copyFiles(
+  command: MoveCommand & { fromCluster: string; final: boolean },
+): Promise<CopyOutcome> {
+  const { clusterId, replId, generation, fromCluster, final } = command;
+  const store = clusterStore(clusterId);
+  const route = await store.route(replId);
+  if (!route || !mayBoot(route, generation)) {
+    return { ...COPIED_NOTHING, ...refused(`generation ${generation} is not staged here`) };
+  }
+  const source = clusterStore(fromCluster);
+  const home = await source.route(replId);
+  const from = { clusterId: fromCluster, replId, generation: home?.generation ?? 0 };
+  const release = await source.release(replId, from.generation);
+  if (!release) return { ...COPIED_NOTHING, ...DONE };
+  await store.putRelease(replId, generation, release);
+  const ref = refOf(command, generation);
+  const uid = await uidOf(store, replId);
+  const { special, ...copied } = await copyFolder({
+    fromDir: generationDir(from),
+    generationDir: makeGenerationDir(ref, uid),
+    uid,
+    final,
+  });
+  const reason = special.length > 0 ? `left out: ${special.slice(0, 10).join(", ")}` : "";
+  return { ...copied, outcome: "done", reason };
+}
+
+const freezing = new Map<string, Promise<FreezeOutcome>>();
+
+/** Holds the repl's requests and stops its container. Repeated while it runs, it is one freeze. */
+export async function freeze(command: MoveCommand & { cut: boolean }): Promise<FreezeOutcome> {
+  const key = `${command.clusterId}/${command.replId}/${command.generation}`;
+  const under = freezing.get(key);
+  if (under) return await under;
+  const started = freezeOnce(command).finally(() => freezing.delete(key));
+  freezing.set(key, started);
+  return await started;
+}
+
+async function freezeOnce(command: MoveCommand & { cut: boolean }): Promise<FreezeOutcome> {
+  const { clusterId, replId, generation, migrationId } = command;
+  const store = clusterStore(clusterId);
+  const change = await decideInformed(
+    store,
+    replId,
+    { kind: "freeze", generation },
+    { migrationId, freezeDeadline: new Date(Date.now() + config().freezeDeadlineMs) },
+  );
+  if (change.outcome === "refused") {
+    return { outcome: "refused", wasRunning: false, reason: change.reason };
+  }
+  const ref = refOf(command, change.row.generation);
+  callOffStart(ref, STOPPED_FOR_MOVE);
+  const frozen = await soon(markerOf(ref), () => stopFrozen(store, ref, command, change.version));
+  if (frozen) return frozen;
+  await store.decideRoute(replId, { kind: "unfreeze", generation });
+  return { outcome: "busy", wasRunning: true, reason: "a deploy or a start is under way" };
+}
+
+/** The lock, if it is free within the time that requests in flight would get. */
+async function soon<T>(key: string, work: () => Promise<T>): Promise<T | null> {
+  let isLate = false;
+  let hasBegun = false;
+  const waiting = lock.run(key, async () => {
+    if (isLate) return null;
+    hasBegun = true;
+    return await work();
+  });
+  await Promise.race([waiting, delay(IN_FLIGHT_MS, undefined, { ref: false })]);
+  if (hasBegun) return await waiting;
+  isLate = true;
+  return null;
+}
+
+async function stopFrozen(
+  store: ClusterStore,
+  ref: ContainerRef,
+  { replId, generation, cut }: MoveCommand & { cut: boolean },
+  version: number,
+): Promise<FreezeOutcome> {
+  const container = await store.container(replId, ref.generation);
+  if (!container || !isLive(container.state)) {
+    const wasRunning = container?.reason === STOPPED_FOR_MOVE;
+    return { outcome: "frozen", wasRunning, reason: "" };
+  }
+  const wasRunning = container.state === "running";
+  const quiet = await untilQuiet(store, replId, version, { waitMs: IN_FLIGHT_MS });
+  if (!quiet && !cut) {
+    await store.decideRoute(replId, { kind: "unfreeze", generation });
+    return { outcome: "busy", wasRunning, reason: "requests are in flight" };
+  }
+  if (!quiet) {
+    await untilQuiet(store, replId, await store.cut(replId), { waitMs: CUT_MS });
+  }
+  const route = await store.route(replId);
+  if (route?.state !== "frozen" || route.frozenBy !== generation) {
+    return { outcome: "refused", wasRunning, reason: "the move was called off meanwhile" };
+  }
+  await stopLocked(store, ref, STOPPED_FOR_MOVE);
+  return { outcome: "frozen", wasRunning, reason: "" };
+}
+
+export interface BootOutcome extends CommandOutcome {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Starts the staged container, without traffic, for as long as somebody verifies it. */
+export async function boot(command: MoveCommand): Promise<BootOutcome> {
+  const { clusterId, replId, generation } = command;
+  const store = clusterStore(clusterId);
+  const ref = refOf(command, generation);
+  return await lock.run(markerOf(ref), async () => {
+    const leaseMs = config().startTimeoutMs + config().bootLeaseMs;
+    if (!(await store.renewLease(replId, generation, leaseMs))) return await bootRefused(store, ref);
+    const container = await store.container(replId, generation);
+    if (container?.state === "running" && containerDriver().isRunning(ref)) {
+      const { upstreamHost, upstreamPort } = container;
+      return { ...DONE, host: upstreamHost ?? "", port: upstreamPort ?? 0 };
+    }
+    const started = await startLocked(store, ref, container);
+    const { outcome, reason, host, port } = started;
+    if (outcome !== "running") return { ...refused(reason || outcome), host: "", port: 0 };
+    await store.renewLease(replId, generation, config().bootLeaseMs + LEASE_SKEW_MS);
+    return { ...DONE, host, port };
+  });
+}
+
+/** One that is home already was booted, verified and committed: the command was repeated late. */
+async function bootRefused(store: ClusterStore, ref: ContainerRef): Promise<BootOutcome> {
+  const route = await store.route(ref.replId);
+  const isOver = route?.state === "active" && route.generation === ref.generation;
+  const result = isOver ? DONE : refused(`generation ${ref.generation} is not staged here`);
+  return { ...result, host: route?.upstreamHost ?? "", port: route?.upstreamPort ?? 0 };
+}
+
+export interface VerifyOutcome extends CommandOutcome {
+  /** ISO 8601; "" when refused. */
+  readonly leaseUntil: string;
+}
+
+/** Whether the staged container accepts connections; if so, it is kept for another lease. */
+export async function verify(command: MoveCommand): Promise<VerifyOutcome> {
+  const { clusterId, replId, generation } = command;
+  const store = clusterStore(clusterId);
+  if (!(await containerDriver().probe(refOf(command, generation)))) {
+    return { ...refused("the new container does not accept connections"), leaseUntil: "" };
+  }
+  const until = Date.now() + config().bootLeaseMs;
+  const leaseMs = config().bootLeaseMs + LEASE_SKEW_MS;
+  if (!(await store.renewLease(replId, generation, leaseMs))) {
+    return { ...refused(`generation ${generation} is not staged here`), leaseUntil: "" };
+  }
+  return { ...DONE, leaseUntil: new Date(until).toISOString() };
+}
+
+/** A command that is a change of the route and what follows from it. */
+async function apply(command: MoveCommand, change: RouteCommand): Promise<CommandOutcome> {
+  const store = clusterStore(command.clusterId);
+  const decided = await store.decideRoute(command.replId, change);
+  await carryOut(store, command.replId, decided.effects);
+  return toResult(decided);
+}
+
+export async function activate(command: MoveCommand): Promise<CommandOutcome> {
+  return await apply(command, { kind: "activate", generation: command.generation });
+}
+
+export async function tombstone(command: MoveCommand & { to: string }): Promise<CommandOutcome> {
+  const { generation, to } = command;
+  return await apply(command, { kind: "tombstone", generation, to });
+}
+
+/** Fenced first, durably; then stopped. Only then is it said. */
+export async function unstage(command: MoveCommand): Promise<CommandOutcome> {
+  const { clusterId, generation } = command;
+  const result = await apply(command, { kind: "unstage", generation });
+  // A repetition finds the row as it should be; the container may still be on its way down.
+  await stopAndDiscard(clusterStore(clusterId), refOf(command, generation));
+  return result;
+}
+
+export async function thaw(command: MoveCommand & { restart: boolean }): Promise<CommandOutcome> {
+  const result = await apply(command, { kind: "thaw", generation: command.generation });
+  if (command.restart) void wakeAgain(command);
+  return result;
+}
+
+async function wakeAgain({ clusterId, replId }: MoveCommand): Promise<void> {
+  try {
+    await wake(wakeKey(clusterId, replId));
+  } catch (error) {
+    // The next request wakes it.
+    log.warn("cannot start a thawed repl", { clusterId, replId, error: String(error) });
+  }
+}
+
+/** What follows from a change of the route. A crash before it leaves it to the sweep. */
+export async function carryOut(
+  store: ClusterStore,
+  replId: string,
+  effects: readonly RouteEffect[],
+): Promise<void> {
+  for (const { kind, generation } of effects) {
+    const ref = { clusterId: store.clusterId, replId, generation };
+    // The upstream is published with the row, and the sweep drains what is retired.
+    if (kind === "stop_container") await stopAndDiscard(store, ref);
+  }
+}
+
+/** Stops a container that may not run, and removes its files. Not there any more is no error. */
+export async function stopAndDiscard(store: ClusterStore, ref: ContainerRef): Promise<void> {
+  callOffStart(ref, "the move was called off");
+  await lock.run(markerOf(ref), async () => {
+    const route = await store.route(ref.replId);
+    const isHome = route?.generation === ref.generation && route.state !== "none";
+    if (isHome) return;
+    const container = await store.container(ref.replId, ref.generation);
+    if (container && isLive(container.state)) await stopLocked(store, ref, "it is not needed here");
+    await removeFolder({ directory: generationDir(ref) });
+  });
+}
+
+/**
+ * One step of ending a container that a newer generation has replaced: it goes when nothing is in
+ * flight on it, or some time after the drain deadline. True when it is gone.
+ */
+export async function drainStep(store: ClusterStore, ref: ContainerRef): Promise<boolean> {
+  const { replId, generation } = ref;
+  const container = await store.container(replId, generation);
+  if (!container || !isLive(container.state)) return true;
+  const route = await store.route(replId);
+  if (!route || !container.retiredAt || lock.isHeld(markerOf(ref))) return false;
+  const late = Date.now() - container.retiredAt.getTime() - config().moveDrainMs;
+  const quiet = await store.isQuiet(replId, route.version);
+  if (!quiet && late >= 0 && route.cutAt === null) await store.cut(replId);
+  if (!quiet && late < CUT_MS) return false;
+  await lock.run(markerOf(ref), () => stopLocked(store, ref, "it has moved"));
+  return true;
+}
+
+/** Waits for the old container of a move to end; false when it still runs after `waitMs`. */
+export async function drainOld(
+  command: MoveCommand & { oldGeneration: number; waitMs: number },
+): Promise<boolean> {
+  const store = clusterStore(command.clusterId);
+  const ref = refOf(command, command.oldGeneration);
+  const end = performance.now() + command.waitMs;
+  for (;;) {
+    if (await drainStep(store, ref)) return true;
+    const route = await store.route(command.replId);
+    const leftMs = end - performance.now();
+    if (!route || leftMs <= 0) return false;
+    await untilQuiet(store, command.replId, route.version, { waitMs: Math.min(leftMs, 250) });
+  }
+}
+
+/** Removes the folders of all generations that are neither the route's nor still run. */
+export async function cleanup({ clusterId, replId }: MoveCommand): Promise<CommandOutcome> {
+  const store = clusterStore(clusterId);
+  const route = await store.route(replId);
+  const isHere = route?.state === "active" || route?.state === "frozen" || route?.state === "staged";
+  const live = (await store.containersOf(replId)).filter(({ state }) => isLive(state));
+  const kept = new Set(live.map(({ generation }) => generation));
+  if (isHere) kept.add(route.generation);
+  for (const generation of generationsOnDisk(clusterId, replId)) {
+    if (kept.has(generation)) continue;
+    await removeFolder({ directory: generationDir({ clusterId, replId, generation }) });
+    await store.forgetGeneration(replId, generation);
+  }
+  return DONE;
+}
+
+/** After a deletion: everything of the repl stops, and nothing of it stays. */
+export async function discardRepl(store: ClusterStore, replId: string): Promise<void> {
+  for (const { generation } of await store.containersOf(replId)) {
+    await stopAndDiscard(store, { clusterId: store.clusterId, replId, generation });
+    await store.forgetGeneration(replId, generation);
+  }
+  await removeFolder({ directory: replFolder(store.clusterId, replId) });
+}
+
+/**
+ * A freeze whose deadline has come: the authority is asked for the abort. It never thaws by itself
+ * (design section 4, rule 5); the coordinator does, when the destination has said that it is fenced.
+ */
+export async function askToAbort(migrationId: string, traceparent = ""): Promise<void> {
+  const status = await askForAbort(migrationId, traceparent);
+  log.info("freeze deadline reached", { migrationId, status });
+  if (status === "committed") kickTail();
+}

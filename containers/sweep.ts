@@ -1,0 +1,199 @@
+import log from "encore.dev/log";
+
+import { backoffMs } from "../shared/backoff";
+import { dutyOf } from "./core/duty";
+import { isIdle } from "./core/idle";
+import { isLive } from "./core/lifecycle";
+import { NO_ROUTE } from "./core/route";
+import { type ContainerRef, markerOf } from "./drivers/driver";
+import { replsOnDisk } from "./host";
+import { localClusters } from "./local";
+import { rotateLog } from "./logs";
+import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
+import {
+  containerDriver,
+  crashed,
+  lock,
+  sleepIfUnused,
+  stopLocked,
+  wake,
+  wakeKey,
+} from "./runner";
+import { config } from "./settings";
+import { type ClusterStore, clusterStore, type ContainerRow, type Route } from "./store";
+
+/** Deadlines are seconds; a quarter of one late is little against them. */
+const EVERY_MS = 250;
+/** What is not urgent is done at each so many-th time. */
+const IDLE_EVERY = 4;
+const LOGS_EVERY = 20;
+const ORPHANS_EVERY = 120;
+const ASK_AGAIN = { minMs: 500, maxMs: 5_000 };
+
+interface Sweep {
+  close(): void;
+}
+
+/** Repairs what a crash, a lost command or a dead coordinator left undone, again and again. */
+export function startSweep(): Sweep {
+  let round = 0;
+  let isBusy = false;
+  const timer = setInterval(() => {
+    if (isBusy) return;
+    isBusy = true;
+    round++;
+    void sweepAll(round).finally(() => {
+      isBusy = false;
+    });
+  }, EVERY_MS);
+  return { close: () => clearInterval(timer) };
+}
+
+async function sweepAll(round: number): Promise<void> {
+  await Promise.all(
+    localClusters().map(async (clusterId) => {
+      try {
+        await sweepCluster(clusterStore(clusterId), round);
+      } catch (error) {
+        if (round % LOGS_EVERY === 0) {
+          log.warn("cannot look after a cluster", { clusterId, error: String(error) });
+        }
+      }
+    }),
+  );
+}
+
+async function sweepCluster(store: ClusterStore, round: number): Promise<void> {
+  for (const route of await store.underWay()) await sweepMove(store, route);
+  const attended = await store.attended();
+  for (const container of attended) await sweepContainer(store, container);
+  if (round % IDLE_EVERY === 0) await sweepIdle(store);
+  if (round % LOGS_EVERY === 0) {
+    for (const { replId } of attended) await rotateLog({ clusterId: store.clusterId, replId });
+  }
+  if (round % ORPHANS_EVERY === 0) {
+    await endOrphans(store);
+    await store.forgetDeadProxies();
+  }
+}
+
+async function sweepMove(store: ClusterStore, route: Route): Promise<void> {
+  const { replId, generation, state, migrationId } = route;
+  if (state === "staged" && route.leaseEnded) {
+    const command = { kind: "lease_ended", generation } as const;
+    const { effects, outcome } = await store.decideRoute(replId, command);
+    if (outcome === "done") log.info("boot lease ended", { replId, generation });
+    await carryOut(store, replId, effects);
+  }
+  if (state === "frozen" && route.freezeEnded && migrationId !== null) askAgain(migrationId);
+}
+
+const asked = new Map<string, { attempts: number; notBefore: number }>();
+
+/** The authority may be down: asked with back-off, and never waited for. */
+function askAgain(migrationId: string): void {
+  const { attempts, notBefore } = asked.get(migrationId) ?? { attempts: 0, notBefore: 0 };
+  if (performance.now() < notBefore) return;
+  // A move ends one day; what is remembered of it is not worth keeping.
+  if (asked.size > 1_000) asked.clear();
+  const waitMs = backoffMs(attempts + 1, ASK_AGAIN, Math.random());
+  asked.set(migrationId, { attempts: attempts + 1, notBefore: performance.now() + waitMs });
+  askToAbort(migrationId).catch((error: unknown) => {
+    log.warn("cannot ask for an abort", { migrationId, error: String(error) });
+  });
+}
+
+async function sweepContainer(store: ClusterStore, container: ContainerRow): Promise<void> {
+  const { replId, generation } = container;
+  const ref = { clusterId: store.clusterId, replId, generation };
+  if (lock.isHeld(markerOf(ref))) return;
+  const route = (await store.route(replId)) ?? NO_ROUTE;
+  const duty = dutyOf(route, {
+    generation,
+    state: container.state,
+    isRetired: container.retiredAt !== null,
+    runs: containerDriver().isRunning(ref),
+    isDue: container.autoRestart && (container.restartAt?.getTime() ?? 0) <= Date.now(),
+  });
+  switch (duty) {
+    case "drain":
+      await drainStep(store, ref);
+      return;
+    case "stop":
+      await stopUnlessHeld(store, ref, "nothing asks for it");
+      return;
+    case "lost":
+      await lost(store, ref);
+      return;
+    case "restart":
+      void wake(wakeKey(ref.clusterId, replId)).catch(() => undefined);
+      return;
+    case "nothing":
+  }
+}
+
+async function stopUnlessHeld(store: ClusterStore, ref: ContainerRef, reason: string): Promise<void> {
+  if (lock.isHeld(markerOf(ref))) return;
+  await lock.run(markerOf(ref), () => stopLocked(store, ref, reason));
+}
+
+/** Between reading the row and asking the driver it may have started or ended: look again, alone. */
+async function lost(store: ClusterStore, ref: ContainerRef): Promise<void> {
+  await lock.run(markerOf(ref), async () => {
+    const container = await store.container(ref.replId, ref.generation);
+    if (!container || !isLive(container.state) || containerDriver().isRunning(ref)) return;
+    if (container.retiredAt !== null) await stopLocked(store, ref, "it is gone");
+    else await crashed(ref, "its process is gone");
+  });
+}
+
+async function sweepIdle(store: ClusterStore): Promise<void> {
+  for (const { replId, generation, startedAt, lastHitAt, inFlight } of await store.uses()) {
+    const use = {
+      startedAt: startedAt?.getTime() ?? 0,
+      lastHitAt: lastHitAt?.getTime() ?? null,
+      inFlight,
+    };
+    if (!isIdle(use, Date.now(), config().idleStopMs)) continue;
+    await sleepIfUnused(store, { clusterId: store.clusterId, replId, generation });
+  }
+}
+
+/** Processes of ours that no row speaks of. */
+async function endOrphans(store: ClusterStore): Promise<void> {
+  const found = await containerDriver().list();
+  for (const ref of found) {
+    if (ref.clusterId !== store.clusterId || lock.isHeld(markerOf(ref))) continue;
+    const row = await store.container(ref.replId, ref.generation);
+    if (row && isLive(row.state)) continue;
+    log.warn("ended a container that nobody knows", { ...ref });
+    await containerDriver().stop(ref, config().stopGraceMs);
+  }
+}
+
+/**
+ * What a former process of the platform left: what still is what it was goes on, all else ends. Until
+ * this is done no container of the cluster is started.
+ */
+export async function reconcile(clusterId: string): Promise<void> {
+  const store = clusterStore(clusterId);
+  const rows = (await store.attended()).filter(({ state }) => isLive(state));
+  await Promise.all(rows.map((row) => reconcileOne(store, row)));
+  await endOrphans(store);
+  for (const replId of replsOnDisk(clusterId)) {
+    if ((await store.route(replId))?.deleted) await discardRepl(store, replId);
+  }
+}
+
+async function reconcileOne(store: ClusterStore, row: ContainerRow): Promise<void> {
+  const { replId, generation, pid, identity, upstreamHost: host, upstreamPort: port } = row;
+  const ref = { clusterId: store.clusterId, replId, generation };
+  if (row.state === "running" && pid && identity && host !== null && port !== null) {
+    const isAdopted = await containerDriver().adopt({ ref, pid, identity, upstream: { host, port } });
+    if (isAdopted) {
+      log.info("container adopted", { ...ref, pid });
+      return;
+    }
+  }
+  await lock.run(markerOf(ref), () => stopLocked(store, ref, "the platform was restarted"));
+}
