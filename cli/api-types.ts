@@ -1,0 +1,115 @@
+/** What the platform's public API answers, as far as the command line reads it. Instants are ISO strings. */
+
+export interface Cluster {
+  readonly id: string;
+  readonly state: "active" | "cordoned";
+  /** Addresses that DNS answers for what lives there. */
+  readonly ingress: readonly string[];
+  readonly httpPort: number;
+  /** What its proxy binds. */
+  readonly listen: readonly string[];
+  readonly apiUrl: string | null;
+  readonly repls: number;
+}
+
+export interface Repl {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly policy: string;
+  readonly clusterId: string;
+  readonly generation: number;
+  readonly createdAt: string;
+  readonly host: string;
+}
+
+export interface Container {
+  readonly clusterId: string;
+  readonly replId: string;
+  readonly generation: number;
+  readonly state: string;
+  readonly pid: number | null;
+  readonly port: number | null;
+  readonly startedAt: string | null;
+  readonly reason: string | null;
+}
+
+export interface Deployed {
+  readonly release: number;
+  readonly command: string;
+  readonly framework: string;
+  readonly clusterId: string;
+}
+
+export interface LogPage {
+  readonly items: ReadonlyArray<{ readonly at: string | null; readonly line: string }>;
+  readonly next: number;
+}
+
+export interface MigrationStep {
+  readonly phase: string;
+  readonly at: string;
+  /** How long the phase took. */
+  readonly ms: number;
+}
+
+export interface Migration {
+  readonly id: string;
+  readonly replId: string;
+  readonly from: string;
+  readonly to: string;
+  readonly mode: string | null;
+  readonly phase: string;
+  readonly generation: number | null;
+  readonly outcome: "open" | "completed" | "rolled_back";
+  readonly reason: string | null;
+  /** The phases that are over, in order. */
+  readonly steps: readonly MigrationStep[];
+  readonly holdMs: number | null;
+  readonly createdAt: string;
+  readonly committedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
+export interface ProxyInstance {
+  readonly clusterId: string;
+  readonly instanceId: string;
+  readonly listening: readonly string[];
+  readonly routes: number;
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly held: number;
+  readonly requests: number;
+  readonly forwarded: number;
+}
+
+export interface DnsInstance {
+  readonly instanceId: string;
+  readonly seq: number;
+  readonly listening: readonly string[];
+  readonly queries: number;
+}
+
+export interface Zone {
+  readonly zone: string;
+}
+
+export interface Rrset {
+  readonly name: string;
+  readonly type: string;
+  readonly ttl: number;
+  readonly values: readonly string[];
+}
+
+export interface Domain {
+  readonly hostname: string;
+  readonly replId: string;
+  /** What the hostname has to be a CNAME of. */
+  readonly target: string;
+  readonly status: "pending" | "verified";
+  readonly createdAt: string;
+}
+
+export interface Items<T> {
+  readonly items: readonly T[];
+}

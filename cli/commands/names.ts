@@ -1,0 +1,185 @@
+import { path } from "../api-client";
+import type { Domain, Items, Rrset, Zone } from "../api-types";
+import { findApp } from "../apps";
+import type { Command } from "../command";
+import type { Context } from "../context";
+import { Failure } from "../failure";
+import { columns, table } from "../format";
+
+const HOSTNAME = { name: "hostname", doc: "such as www.example.com" };
+const TTL = "60";
+const RECORD_ARGS = [
+  { name: "name", doc: "such as www, or @ for the zone itself, or a whole name" },
+  { name: "type", doc: "A, AAAA, CNAME, TXT, MX, CAA, …" },
+];
+const ZONE = { zone: { value: "zone", doc: "which zone, where there are several" } };
+
+const domainAdd: Command = {
+  name: "domain add",
+  doc: "Give an app a domain of your own",
+  args: [HOSTNAME, { name: "app", doc: "name.owner, a name, or an id" }],
+  more: "  Prints the name to make the domain a CNAME of; domain verify looks whether it is one.",
+  run: async (input, context) => {
+    const app = await findApp(context.api, input.arg("app"));
+    const body = { hostname: input.arg("hostname"), replId: app.id };
+    const domain = await context.api.post<Domain>("/v1/domains", body);
+    context.result(domain, () => tellDomain(context, domain));
+  },
+};
+
+function tellDomain({ paint }: Context, { hostname, target, status }: Domain): string {
+  if (status === "verified") return `${hostname} is ${paint.green("verified")}: it leads to the app`;
+  const record = `${hostname}. CNAME ${target}.`;
+  return [
+    `Make this record where ${hostname} is kept:`,
+    "",
+    `  ${paint.bold(record)}`,
+    "",
+    `Then: stele domain verify ${hostname}`,
+  ].join("\n");
+}
+
+const domainVerify: Command = {
+  name: "domain verify",
+  doc: "Look whether a domain leads here, and serve it",
+  args: [HOSTNAME],
+  run: async (input, context) => {
+    const hostname = input.arg("hostname");
+    const domain = await context.api.post<Domain>(path`/v1/domains/${hostname}/verify`, {});
+    context.result(domain, () => tellDomain(context, domain));
+    if (domain.status !== "verified") throw new Failure(`${hostname} does not lead here yet`);
+  },
+};
+
+const domainLs: Command = {
+  name: "domain ls",
+  doc: "List the domains",
+  run: async (_input, context) => {
+    const { items } = await context.api.get<Items<Domain>>("/v1/domains");
+    context.result({ items }, () =>
+      items.length === 0
+        ? "No domains: stele domain add <hostname> <app> makes one"
+        : table(
+            ["DOMAIN", "STATUS", "CNAME OF"],
+            items.map(({ hostname, status, target }) => [hostname, status, target]),
+          ),
+    );
+  },
+};
+
+const domainRm: Command = {
+  name: "domain rm",
+  doc: "Take a domain away",
+  args: [HOSTNAME],
+  run: async (input, context) => {
+    const hostname = input.arg("hostname");
+    await context.api.delete(path`/v1/domains/${hostname}`);
+    context.result({ removed: hostname }, () => `${hostname} is removed`);
+  },
+};
+
+const dnsSet: Command = {
+  name: "dns set",
+  doc: "Set all records of a name and type",
+  args: [...RECORD_ARGS, { name: "value", doc: "a record's data, as in a zone file", repeated: true }],
+  options: { ttl: { value: "seconds", default: TTL, doc: "how long resolvers may keep it" }, ...ZONE },
+  more: "  stele dns set www TXT hello world    sets two records",
+  run: async (input, context) => {
+    const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
+    const type = input.arg("type").toUpperCase();
+    const body = { ttl: input.number("ttl"), values: input.rest };
+    const route = path`/v1/dns/zones/${zone}/rrsets/${name}/${type}`;
+    await context.api.put(route, body);
+    const rrset = { name, type, ...body };
+    context.result(rrset, () => renderRrsets([rrset]));
+  },
+};
+
+const dnsRm: Command = {
+  name: "dns rm",
+  doc: "Remove all records of a name and type",
+  args: RECORD_ARGS,
+  options: ZONE,
+  run: async (input, context) => {
+    const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
+    const type = input.arg("type").toUpperCase();
+    await context.api.delete(path`/v1/dns/zones/${zone}/rrsets/${name}/${type}`);
+    context.result({ removed: { zone, name, type } }, () => `${name} ${type} in ${zone} is removed`);
+  },
+};
+
+const dnsLs: Command = {
+  name: "dns ls",
+  doc: "List the records set by hand, of every zone or one",
+  options: ZONE,
+  run: async (input, context) => {
+    const wanted = input.text("zone");
+    const zones = (await zoneNames(context)).filter((zone) => wanted === undefined || zone === wanted);
+    const items = await Promise.all(
+      zones.map(async (zone) => {
+        const { items: rrsets } = await context.api.get<Items<Rrset>>(
+          path`/v1/dns/zones/${zone}/rrsets`,
+        );
+        return { zone, rrsets };
+      }),
+    );
+    context.result({ items }, () =>
+      items
+        .map(({ zone, rrsets }) => {
+          const records = rrsets.length === 0 ? "  no records" : renderRrsets(rrsets);
+          return `${context.paint.bold(zone)}\n${records}`;
+        })
+        .join("\n\n"),
+    );
+  },
+};
+
+function renderRrsets(rrsets: readonly Rrset[]): string {
+  return columns(
+    rrsets.flatMap(({ name, type, ttl, values }) =>
+      values.map((value) => [`  ${name}`, String(ttl), type, value]),
+    ),
+  );
+}
+
+async function zoneNames({ api }: Context): Promise<readonly string[]> {
+  const { items } = await api.get<Items<Zone>>("/v1/dns/zones");
+  return items.map(({ zone }) => zone);
+}
+
+/** The zone that `name` is in, and the name as the API wants it. */
+async function placeName(
+  context: Context,
+  name: string,
+  asked: string | undefined,
+): Promise<{ zone: string; name: string }> {
+  return placeIn(asked === undefined ? await zoneNames(context) : [asked], name);
+}
+
+/** A whole name goes to the closest zone that ends it; a relative one to the only zone. */
+export function placeIn(zones: readonly string[], name: string): { zone: string; name: string } {
+  const bare = name.toLowerCase().replace(/\.$/, "");
+  const enclosing = zones
+    .filter((zone) => bare === zone || bare.endsWith(`.${zone}`))
+    .sort((a, b) => b.length - a.length)[0];
+  if (enclosing !== undefined) {
+    return { zone: enclosing, name: bare === enclosing ? "@" : bare.slice(0, -enclosing.length - 1) };
+  }
+  const [only] = zones;
+  if (only === undefined) throw new Failure("there is no zone", 1, "not_found");
+  if (name.endsWith(".")) {
+    throw new Failure(`"${name}" is in no zone of ours: ${zones.join(", ")}`, 1, "not_found");
+  }
+  if (zones.length > 1) throw new Failure(`--zone is missing: ${zones.join(", ")}`, 2);
+  return { zone: only, name: bare };
+}
+
+export const nameCommands: readonly Command[] = [
+  domainAdd,
+  domainVerify,
+  domainLs,
+  domainRm,
+  dnsSet,
+  dnsRm,
+  dnsLs,
+];

@@ -1,0 +1,97 @@
+import type {
+  Cluster,
+  Container,
+  DnsInstance,
+  Items,
+  Migration,
+  ProxyInstance,
+  Repl,
+} from "../api-types";
+import type { Command } from "../command";
+import type { Context } from "../context";
+import { count, table } from "../format";
+
+interface Status {
+  readonly api: string;
+  readonly clusters: readonly Cluster[];
+  readonly proxies: readonly ProxyInstance[];
+  readonly nameServers: readonly DnsInstance[];
+  readonly apps: number;
+  readonly running: number;
+  readonly moving: readonly Migration[];
+}
+
+const status: Command = {
+  name: "status",
+  doc: "Show what runs and how it is",
+  run: async (_input, context) => {
+    const now = await read(context);
+    context.result(now, () => render(context, now));
+  },
+};
+
+async function read({ api }: Context): Promise<Status> {
+  const [clusters, proxies, nameServers, apps, containers, moving] = await Promise.all([
+    api.get<Items<Cluster>>("/v1/clusters"),
+    api.get<Items<ProxyInstance>>("/v1/proxies"),
+    api.get<Items<DnsInstance>>("/v1/dns/instances"),
+    api.get<Items<Repl>>("/v1/repls"),
+    api.get<Items<Container>>("/v1/containers"),
+    api.get<Items<Migration>>("/v1/migrations", { query: { open: "true" } }),
+  ]);
+  return {
+    api: api.address,
+    clusters: clusters.items,
+    proxies: proxies.items,
+    nameServers: nameServers.items,
+    apps: apps.items.length,
+    running: containers.items.filter(({ state }) => state === "running").length,
+    moving: moving.items,
+  };
+}
+
+function render({ paint }: Context, now: Status): string {
+  const parts = [
+    `${count(now.apps, "app")}, ${count(now.running, "container")} running, ${
+      now.moving.length === 0 ? "nothing moves" : `${count(now.moving.length, "move")} under way`
+    }`,
+    table(
+      ["CLUSTER", "STATE", ">APPS", "PROXY LISTENS", ">CONNS", ">HELD", ">REQUESTS", ">FORWARDED"],
+      now.clusters.map((cluster) => [
+        paint.bold(cluster.id),
+        cluster.state === "active" ? paint.green(cluster.state) : paint.yellow(cluster.state),
+        String(cluster.repls),
+        ...proxyCells(now.proxies.filter(({ clusterId }) => clusterId === cluster.id)),
+      ]),
+    ),
+    table(
+      ["NAME SERVER", "LISTENS", ">QUERIES", ">LOG"],
+      now.nameServers.map(({ instanceId, listening, queries, seq }) => [
+        instanceId,
+        listening.join(" "),
+        String(queries),
+        String(seq),
+      ]),
+    ),
+  ];
+  if (now.moving.length > 0) {
+    const rows = now.moving.map(({ id, from, to, mode, phase }) => [id, from, to, mode ?? "", phase]);
+    parts.push(table(["MOVE", "FROM", "TO", "MODE", "PHASE"], rows));
+  }
+  return parts.join("\n\n");
+}
+
+function proxyCells(proxies: readonly ProxyInstance[]): string[] {
+  if (proxies.length === 0) return ["no proxy", "", "", "", ""];
+  const sum = (of: (proxy: ProxyInstance) => number): string =>
+    String(proxies.reduce((total, proxy) => total + of(proxy), 0));
+  return [
+    proxies.flatMap(({ listening }) => listening).join(" "),
+    sum(({ connections }) => connections),
+    sum(({ held }) => held),
+    sum(({ requests }) => requests),
+    sum(({ forwarded }) => forwarded),
+  ];
+}
+
+export const statusCommands: readonly Command[] = [status];

@@ -1,0 +1,41 @@
+import type { Command } from "./command";
+import { parse } from "./command";
+import { appCommands } from "./commands/apps";
+import { clusterCommands } from "./commands/clusters";
+import { moveCommands } from "./commands/move";
+import { nameCommands } from "./commands/names";
+import { statusCommands } from "./commands/status";
+import { openContext, type Surroundings } from "./context";
+import { demoCommands } from "./demo/demo";
+import { Failure } from "./failure";
+
+export const commands: readonly Command[] = [
+  ...statusCommands,
+  ...appCommands.filter(({ name }) => name !== "rm"),
+  ...moveCommands,
+  ...appCommands.filter(({ name }) => name === "rm"),
+  ...nameCommands,
+  ...clusterCommands,
+  ...demoCommands,
+];
+
+/** Runs one command line; the result is the process's exit code. */
+export async function main(
+  argv: readonly string[],
+  around: Surroundings & { readonly complain: (text: string) => void },
+): Promise<number> {
+  try {
+    const parsed = parse(commands, argv);
+    if (parsed.kind === "help") {
+      around.write(`${parsed.text}\n`);
+      return 0;
+    }
+    await parsed.command.run(parsed.input, openContext(around, parsed.json));
+    return 0;
+  } catch (error) {
+    if (around.signal.aborted) return 1;
+    if (!(error instanceof Failure)) throw error;
+    around.complain(`stele: ${error.message}\n`);
+    return error.exitCode;
+  }
+}
