@@ -196,7 +196,8 @@ export async function advance({ id, leaseOwner, from, to, facts }: Advance): Pro
     INSERT INTO migration_step (migration_id, n, phase, at, ms)
     SELECT moved.id, (SELECT count(*) FROM migration_step WHERE migration_id = moved.id),
       before.phase, before.phase_at,
-      extract(epoch FROM moved.phase_at - before.phase_at)::double precision * 1000
+      round((extract(epoch FROM moved.phase_at - before.phase_at) * 1000)::numeric, 3)
+        ::double precision
     FROM moved, before
     RETURNING n`;
   return row !== null;

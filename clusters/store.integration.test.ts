@@ -1,0 +1,317 @@
+import { randomUUID } from "node:crypto";
+
+import { beforeAll, describe, expect, it } from "vitest";
+
+import type { ClusterRecord } from "./core/cluster";
+import type { LogEntry } from "./core/placement";
+import { db } from "./db";
+import { readLog } from "./store";
+import * as clusters from "./store-clusters";
+import * as migrations from "./store-migrations";
+import * as repls from "./store-repls";
+import { listenToLog, readTail } from "./tail";
+
+const cluster = (id: string, change: Partial<ClusterRecord> = {}): ClusterRecord => ({
+  id,
+  state: "active",
+  ingress: ["127.0.1.1"],
+  httpPort: 8080,
+  listen: ["127.0.1.1:8080"],
+  apiUrl: null,
+  removed: false,
+  ...change,
+});
+
+let count = 0;
+
+async function newRepl(home = "east"): Promise<repls.ReplRow> {
+  const created = await repls.createRepl({
+    name: `app${++count}`,
+    owner: "demo",
+    cluster: home,
+    policy: "auto",
+  });
+  if (created.outcome !== "created") throw new Error(`not created: ${created.outcome}`);
+  return created.repl;
+}
+
+async function open(replId: string, toCluster = "west") {
+  const migrationId = randomUUID();
+  const opened = await migrations.openMigration({ migrationId, replId, toCluster });
+  if ("refused" in opened) throw new Error(opened.reason);
+  return { migrationId, ...opened.migration };
+}
+
+function decide(migrationId: string, decision: "committed" | "aborted", notAfter?: string) {
+  return migrations.decide({ migrationId, decision, notAfter, traceparent: "" });
+}
+
+async function lastSeq(): Promise<number> {
+  const row = await db.queryRow<{ seq: number }>`
+    SELECT COALESCE(max(seq), 0) AS seq FROM placement_log`;
+  return row?.seq ?? 0;
+}
+
+beforeAll(async () => {
+  await clusters.addCluster(cluster("east"));
+  await clusters.addCluster(cluster("west", { ingress: ["127.0.2.1"], listen: [] }));
+});
+
+describe("clusters", () => {
+  it("can be registered again by the same addresses only", async () => {
+    expect(await clusters.addCluster(cluster("east"))).toBe(true);
+    expect(await clusters.addCluster(cluster("east", { httpPort: 80 }))).toBe(false);
+  });
+
+  it("are written to the log when they change", async () => {
+    const before = await lastSeq();
+    await clusters.addCluster(cluster("north"));
+    const change = (existing: ClusterRecord) => ({
+      changed: { ...existing, state: "cordoned" as const },
+      fault: undefined,
+    });
+    expect(await clusters.changeCluster("north", change)).toBeUndefined();
+    expect(await clusters.changeCluster("nowhere", change)).toBe("not_found");
+    expect(await clusters.removeCluster("north")).toBeUndefined();
+    expect(await clusters.removeCluster("north")).toBe("not_found");
+    const entries = await readLog(before, 10);
+    expect(entries.map(({ kind, cluster: record }) => [kind, record])).toEqual([
+      ["cluster", cluster("north")],
+      ["cluster", cluster("north", { state: "cordoned" })],
+      ["cluster", cluster("north", { state: "cordoned", removed: true })],
+    ]);
+    expect(await clusters.findCluster("north")).toBeNull();
+  });
+
+  it("are not removed while repls live there or come there", async () => {
+    const repl = await newRepl();
+    expect(await clusters.removeCluster("east")).toContain("repls live there");
+    await clusters.addCluster(cluster("south"));
+    const { migrationId } = await open(repl.id, "south");
+    expect(await clusters.removeCluster("south")).toContain("on their way");
+    await decide(migrationId, "aborted");
+    expect(await clusters.removeCluster("south")).toBeUndefined();
+  });
+});
+
+describe("repls", () => {
+  it("are created with their placement and its log entry", async () => {
+    const before = await lastSeq();
+    const repl = await newRepl();
+    expect(repl).toMatchObject({ clusterId: "east", generation: 1, policy: "auto" });
+    expect(repl.id).toMatch(/^[a-z][a-z2-7]{11}$/);
+    expect(await repls.findRepl(repl.id)).toEqual(repl);
+    expect(await repls.findReplByName(repl.owner, repl.name)).toEqual(repl);
+    expect(await repls.listRepls("nobody")).toEqual([]);
+    expect(await repls.listRepls(null)).toContainEqual(repl);
+    const [entry] = await readLog(before, 10);
+    expect(entry).toMatchObject({
+      kind: "created",
+      replId: repl.id,
+      name: repl.name,
+      owner: "demo",
+      clusterId: "east",
+      generation: 1,
+      cluster: null,
+      migrationId: null,
+    });
+  });
+
+  it("have a name of their own, and a cluster that takes them", async () => {
+    const { name, owner } = await newRepl();
+    const again = { name, owner, cluster: undefined, policy: "auto" as const };
+    expect(await repls.createRepl(again)).toEqual({ outcome: "taken" });
+    const nowhere = { name: "other", owner, cluster: "nowhere", policy: "auto" as const };
+    expect(await repls.createRepl(nowhere)).toMatchObject({ outcome: "no_cluster" });
+  });
+
+  it("are created once when asked for many times at once", async () => {
+    const request = { name: "once", owner: "demo", cluster: undefined, policy: "auto" as const };
+    const all = await Promise.all(Array.from({ length: 10 }, () => repls.createRepl(request)));
+    expect(all.filter(({ outcome }) => outcome === "created")).toHaveLength(1);
+    expect(all.filter(({ outcome }) => outcome === "taken")).toHaveLength(9);
+  });
+
+  it("are deleted with a generation of their own, and not while they move", async () => {
+    const repl = await newRepl();
+    const { migrationId } = await open(repl.id);
+    expect(await repls.deleteRepl(repl.id)).toContain(migrationId);
+    await decide(migrationId, "aborted");
+    const before = await lastSeq();
+    expect(await repls.deleteRepl(repl.id)).toBeUndefined();
+    expect(await repls.deleteRepl(repl.id)).toBe("not_found");
+    const [entry] = await readLog(before, 10);
+    expect(entry).toMatchObject({ kind: "deleted", replId: repl.id, generation: 3 });
+  });
+
+  it("are found by a hostname, which is written to the log once", async () => {
+    const repl = await newRepl();
+    const other = await newRepl();
+    const before = await lastSeq();
+    const hostname = `www.${repl.name}.example`;
+    const set = (replId: string, present: boolean) =>
+      repls.setHostname({ hostname, replId, present });
+    expect(await set(repl.id, true)).toBeUndefined();
+    expect(await set(repl.id, true)).toBeUndefined();
+    expect(await set(other.id, true)).toBe("taken");
+    expect(await set(other.id, false)).toBeUndefined();
+    const key = { replId: undefined, name: undefined, owner: undefined };
+    expect(await repls.lookup({ ...key, hostname })).toEqual(repl);
+    expect(await set(repl.id, false)).toBeUndefined();
+    expect(await repls.lookup({ ...key, hostname })).toBeNull();
+    expect(await set("unknown", true)).toBe("unknown_repl");
+    const entries = await readLog(before, 10);
+    expect(entries.map(({ hostname: name, present }) => [name, present])).toEqual([
+      [hostname, true],
+      [hostname, false],
+    ]);
+  });
+});
+
+describe("migrations", () => {
+  it("open once, and burn a generation each", async () => {
+    const repl = await newRepl();
+    const { migrationId, ...first } = await open(repl.id);
+    expect(first).toMatchObject({ fromCluster: "east", fromGeneration: 1, generation: 2 });
+    const request = { migrationId, replId: repl.id, toCluster: "west" };
+    expect(await migrations.openMigration(request)).toEqual({ migration: first });
+    const second = { ...request, migrationId: randomUUID() };
+    expect(await migrations.openMigration(second)).toMatchObject({
+      refused: "precondition",
+      reason: `migration ${migrationId} is open`,
+    });
+    await decide(migrationId, "aborted");
+    const third = await open(repl.id);
+    expect(third.generation).toBe(3);
+    await decide(third.migrationId, "committed");
+    expect(await repls.findRepl(repl.id)).toMatchObject({ clusterId: "west", generation: 3 });
+  });
+
+  it("open once when asked for many times at once", async () => {
+    const repl = await newRepl();
+    const migrationId = randomUUID();
+    const request = { migrationId, replId: repl.id, toCluster: "west" };
+    const same = await Promise.all(
+      Array.from({ length: 10 }, () => migrations.openMigration(request)),
+    );
+    for (const opened of same) expect(opened).toMatchObject({ migration: { generation: 2 } });
+  });
+
+  it("do not open to where the repl lives, to nowhere, or of nothing", async () => {
+    const { id: replId } = await newRepl();
+    const to = (toCluster: string, id = replId) =>
+      migrations.openMigration({ migrationId: randomUUID(), replId: id, toCluster });
+    expect(await to("east")).toMatchObject({ refused: "precondition" });
+    expect(await to("nowhere")).toMatchObject({ refused: "precondition" });
+    expect(await to("west", "unknown")).toMatchObject({ refused: "unknown_repl" });
+  });
+
+  it("move the placement and write the log by their commit", async () => {
+    const repl = await newRepl();
+    const { migrationId } = await open(repl.id);
+    expect(await migrations.findDecision(migrationId)).toMatchObject({ status: "open", seq: null });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const decided = await migrations.decide({
+      migrationId,
+      decision: "committed",
+      notAfter: new Date(Date.now() + 60_000).toISOString(),
+      traceparent,
+    });
+    expect(decided?.status).toBe("committed");
+    const [entry] = await readLog((decided?.seq ?? 0) - 1, 1);
+    expect(entry).toMatchObject({
+      kind: "moved",
+      replId: repl.id,
+      clusterId: "west",
+      fromClusterId: "east",
+      generation: 2,
+      migrationId,
+      traceparent,
+    });
+    expect(await decide(migrationId, "aborted")).toEqual(decided);
+    expect(await migrations.findDecision(migrationId)).toMatchObject({ status: "committed" });
+  });
+
+  it("abort when the boot lease of the destination is over", async () => {
+    const repl = await newRepl();
+    const { migrationId } = await open(repl.id);
+    const past = new Date(Date.now() - 1).toISOString();
+    expect(await decide(migrationId, "committed", past)).toEqual({ status: "aborted", seq: null });
+    expect(await repls.findRepl(repl.id)).toMatchObject({ clusterId: "east", generation: 1 });
+  });
+
+  it("cannot open after they were aborted, nor commit without having opened", async () => {
+    const repl = await newRepl();
+    const migrationId = randomUUID();
+    expect(await decide(migrationId, "committed")).toBeNull();
+    expect(await decide(migrationId, "aborted")).toEqual({ status: "aborted", seq: null });
+    const request = { migrationId, replId: repl.id, toCluster: "west" };
+    expect(await migrations.openMigration(request)).toMatchObject({ refused: "precondition" });
+    expect((await open(repl.id)).generation).toBe(2);
+  });
+
+  it("are decided once when commit and abort come at the same time", async () => {
+    const repl = await newRepl();
+    const wins = { committed: 0, aborted: 0 };
+    for (let round = 0; round < 60; round++) {
+      const home = (await repls.findRepl(repl.id))?.clusterId;
+      const { migrationId, generation } = await open(repl.id, home === "east" ? "west" : "east");
+      const asked = round % 2 === 0 ? ["committed", "aborted"] : ["aborted", "committed"];
+      const [one, other] = await Promise.all(
+        asked.map((decision) => decide(migrationId, decision as "committed" | "aborted")),
+      );
+      expect(one).toEqual(other);
+      const status = one?.status ?? "aborted";
+      wins[status] += 1;
+      const placement = await repls.findRepl(repl.id);
+      expect(placement?.generation === generation).toBe(status === "committed");
+      expect(placement?.clusterId === home).toBe(status === "aborted");
+    }
+    expect(wins.committed + wins.aborted).toBe(60);
+  });
+
+  it("are held to their rules by the database too", async () => {
+    const repl = await newRepl();
+    const { migrationId } = await open(repl.id);
+    await decide(migrationId, "committed");
+    await expect(db.exec`
+      UPDATE migration_decision SET status = 'aborted', seq = NULL
+      WHERE migration_id = ${migrationId}`).rejects.toThrow("cannot become");
+    await expect(db.exec`
+      UPDATE placement SET generation = 1 WHERE repl_id = ${repl.id}`).rejects.toThrow(
+      "may not go",
+    );
+    await expect(db.exec`
+      UPDATE placement SET cluster_id = 'east' WHERE repl_id = ${repl.id}`).rejects.toThrow(
+      "may not go",
+    );
+  });
+});
+
+describe("the placement log", () => {
+  it("shows each entry once and in order to a reader while many write", async () => {
+    const writers = 8;
+    const each = 12;
+    const start = await lastSeq();
+    const seen: LogEntry[] = [];
+    const listener = listenToLog();
+    const read = async (): Promise<void> => {
+      let after = start;
+      while (seen.length < writers * each) {
+        const items = await readTail({ after, waitMs: 5_000, limit: 7 });
+        if (!Array.isArray(items)) throw new Error(items);
+        seen.push(...items);
+        after = seen.at(-1)?.seq ?? after;
+      }
+    };
+    const write = async (): Promise<void> => {
+      for (let turn = 0; turn < each; turn++) await newRepl(turn % 2 === 0 ? "east" : "west");
+    };
+    await Promise.all([read(), ...Array.from({ length: writers }, write)]);
+    await listener.close();
+    const seqs = seen.map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+    expect(new Set(seqs).size).toBe(writers * each);
+    expect(await readLog(start, 1_000)).toEqual(seen);
+  });
+});
