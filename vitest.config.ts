@@ -4,7 +4,11 @@ import { defineConfig } from "vitest/config";
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-const resolve = { alias: { "~encore": path("./encore.gen") } };
+const resolve = {
+  alias: { "~encore": path("./encore.gen") },
+  // A module and the script that starts it may share a name.
+  extensions: [".ts", ".mts", ".mjs", ".js", ".json"],
+};
 const outside = ["**/node_modules/**", "build/**", ".stele/**", "examples/**", "**/__tests__/**"];
 
 // Integration and e2e tests start processes of their own, and integration tests share a Postgres: one

@@ -8,13 +8,13 @@ import { pathToFileURL } from "node:url";
 import { loadModel } from "./analyze/cache";
 import type { AppModel } from "./app-model";
 import { localInfraConfig, secretEnvironment } from "./boot-config";
-import { bundleApp, bundleNative } from "./bundle";
+import { bundleApp } from "./bundle";
 import { onExit, runExitHooks } from "./drain";
 import { generate } from "./generate";
 import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
+import { bundle } from "./load.mjs";
 import { lock } from "./lock";
 import { ensureDatabase, migrate } from "./migrate";
-import { REPOSITORY } from "./place";
 import { externalPostgres, type PostgresServer, startPostgres } from "./postgres";
 import { readLocalSecrets } from "./secrets-file";
 
@@ -164,7 +164,11 @@ interface Prepared {
 }
 
 async function prepareApp({ root, stateDir }: BootOptions): Promise<Prepared> {
-  const building = bundleNative(REPOSITORY, stateDir);
+  const building = bundle({
+    entry: "runtime/native.ts",
+    outfile: join(stateDir, "build", "native.cjs"),
+    format: "cjs",
+  });
   building.catch(() => {}); // Awaited below.
   const model = await loadModel(root, join(stateDir, "build", "model-cache.json"));
   generate(root, model);

@@ -28,12 +28,17 @@ export function requireNode() {
 export async function load(entry, outDir) {
   requireNode();
   const name = entry.replace(/\.[^.]+$/, "").replaceAll("/", "-");
-  const outfile = resolve(outDir, `${name}.mjs`);
-  if (!isFresh(outfile)) await bundle(entry, outfile);
+  const outfile = await bundle({ entry, outfile: join(outDir, `${name}.mjs`) });
   return import(pathToFileURL(outfile).href);
 }
 
-async function bundle(entry, outfile) {
+/**
+ * Bundles `entry` into `outfile` unless it is up to date, and gives its absolute path. An ES module
+ * refers to its packages; a CommonJS module has them inside.
+ */
+export async function bundle({ entry, outfile: path, format = "esm" }) {
+  const outfile = resolve(path);
+  if (isFresh(outfile)) return outfile;
   mkdirSync(dirname(outfile), { recursive: true, mode: 0o700 });
   const { build } = await import("esbuild");
   const result = await build({
@@ -44,22 +49,23 @@ async function bundle(entry, outfile) {
     write: false,
     metafile: true,
     platform: "node",
-    format: "esm",
+    format,
     target: "node20",
     sourcemap: "linked",
     logLevel: "silent",
     define: { "import.meta.url": JSON.stringify(import.meta.url) },
-    plugins: [packagesByPlace],
+    plugins: format === "esm" ? [packagesByPlace] : [],
   }).catch((error) => {
     throw new Error(`Cannot bundle "${entry}": ${describe(error)}`);
   });
-  for (const { path, contents } of result.outputFiles) replaceFile(path, contents);
-  const inputs = Object.keys(result.metafile.inputs).map((path) => [
-    path,
-    digest(join(REPOSITORY, path)),
+  for (const file of result.outputFiles) replaceFile(file.path, file.contents);
+  const inputs = Object.keys(result.metafile.inputs).map((input) => [
+    input,
+    digest(join(REPOSITORY, input)),
   ]);
   const manifest = { repository: REPOSITORY, inputs: Object.fromEntries(inputs) };
   replaceFile(manifestOf(outfile), JSON.stringify(manifest));
+  return outfile;
 }
 
 function describe(error) {

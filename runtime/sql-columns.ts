@@ -50,7 +50,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   json: parseJson,
   jsonb: parseJson,
   name: asText,
-  numeric: (text, makeDecimal) => makeDecimal(text),
+  numeric: readNumeric,
   oid: Number,
   text: asText,
   time: readTime,
@@ -83,6 +83,11 @@ function readTime(text: string): string {
 function readFloat(text: string): number | null {
   const value = Number(text);
   return Number.isFinite(value) ? value : null;
+}
+
+/** Encore holds a numeric as a fraction, which has no trailing zeros. */
+function readNumeric(text: string, makeDecimal: MakeDecimal): unknown {
+  return makeDecimal(text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 }
 
 function readInt8(text: string): number | bigint {

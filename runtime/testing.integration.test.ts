@@ -1,0 +1,11 @@
+import { SQLDatabase } from "encore.dev/storage/sqldb";
+import { describe, expect, it } from "vitest";
+
+const migrations = SQLDatabase.named("migrations");
+
+describe("an integration test", () => {
+  it("reaches the application's databases through encore.dev as it is", async () => {
+    const row = await migrations.queryRow<{ n: number }>`select count(*) as n from migration`;
+    expect(row).toEqual({ n: 0 });
+  });
+});

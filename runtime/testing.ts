@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { analyzeLeniently } from "./analyze/analyze";
+import { loadModel } from "./analyze/cache";
+import { AppModelError } from "./analyze/faults";
+import type { AppModel } from "./app-model";
+import { localInfraConfig, secretEnvironment } from "./boot-config";
+import { generate } from "./generate";
+import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
+import { bundle } from "./load.mjs";
+import { ensureDatabase, migrate } from "./migrate";
+import { REPOSITORY } from "./place";
+import { type PostgresServer, startPostgres } from "./postgres";
+
+/** Bundles and the model survive between runs; databases do not. */
+const BUILD_DIR = join(REPOSITORY, "build", "testing");
+
+/**
+ * For vitest's `globalSetup`: one Postgres with every database migrated, and the environment in which
+ * `encore.dev` finds this runtime. Test files import services as they are. Workers inherit the
+ * environment, so the project needs the pool `forks`.
+ *
+ * An application at fault does not stop the tests of its other parts, nor those that need none of it.
+ */
+export async function setup(): Promise<() => Promise<void>> {
+  const dir = mkdtempSync(join(tmpdir(), "stele-test-"));
+  let server: PostgresServer | null = null;
+  try {
+    server = await startPostgres({
+      dataDir: join(dir, "pg", "data"),
+      socketDir: join(dir, "pg", "s"),
+      password: randomBytes(18).toString("base64url"),
+      endWithParent: true,
+    });
+    await prepare(dir, server);
+  } catch (error) {
+    console.error(`No application for integration tests: ${(error as Error).message}`);
+  }
+  return async () => {
+    await server?.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+}
+
+async function prepare(dir: string, server: PostgresServer): Promise<void> {
+  const model = await readModel();
+  generate(REPOSITORY, model);
+  const native = await bundle({
+    entry: "runtime/native.ts",
+    outfile: join(BUILD_DIR, "native.cjs"),
+    format: "cjs",
+  });
+  const infra = localInfraConfig({
+    model,
+    server,
+    listen: "127.0.0.1:0",
+    databasePrefix: "",
+    secretNames: [],
+    drainSeconds: 1,
+  });
+  const modelPath = join(dir, "model.json");
+  const infraPath = join(dir, "infra.json");
+  writeFileSync(modelPath, JSON.stringify(model));
+  writeFileSync(infraPath, JSON.stringify(infra));
+  Object.assign(process.env, {
+    ...secretEnvironment(server.address.password, {}),
+    ENCORE_RUNTIME_LIB: native,
+    ENCORE_APP_META_PATH: modelPath,
+    ENCORE_INFRA_CONFIG_PATH: infraPath,
+  });
+  const { databases } = parseInfraConfig(infra, process.env, infraPath);
+  const pubsub = databases[PUBSUB_DATABASE];
+  const { maintenanceDatabase } = server;
+  await Promise.all([
+    migrate({
+      root: REPOSITORY,
+      databases: model.databases,
+      configs: databases,
+      maintenanceDatabase,
+    }),
+    ...(pubsub ? [ensureDatabase(pubsub, maintenanceDatabase)] : []),
+  ]);
+}
+
+/** What can be understood of the application; its faults are printed above the tests. */
+async function readModel(): Promise<AppModel> {
+  try {
+    return await loadModel(REPOSITORY, join(BUILD_DIR, "model-cache.json"));
+  } catch (error) {
+    if (!(error instanceof AppModelError)) throw error;
+    console.error(error.message);
+    return analyzeLeniently(REPOSITORY).model;
+  }
+}
