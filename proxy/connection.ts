@@ -241,7 +241,9 @@ export class Connection implements Visitor {
   reset(): void {
     this.exchange = undefined;
     this.state = State.Closed;
-    this.socket.resetAndDestroy();
+    // `resetAndDestroy` half-closes first, which ends a body without a length as if it were whole.
+    (this.socket as Socket & { resetAndClosing?: boolean }).resetAndClosing = true;
+    this.socket.destroy();
   }
 
   opened(tunnel: Tunnel): void {

@@ -8,11 +8,13 @@ import type { Found, LookupQuery, WakeOutcome } from "./dispatch";
 import { type ProxyOptions, ProxyServer, type ProxySpan } from "./proxy";
 import type { HostnameRow, PeerRow, RouteRow } from "./table";
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 4_000;
 
 /** One end of a connection that remembers what it was told. */
 export class Wire {
   received = "";
+  /** The first line that ever came. */
+  first = "";
   ended = false;
   closed = false;
   private readonly waiting = new Set<() => void>();
@@ -22,6 +24,7 @@ export class Wire {
     socket.on("error", () => undefined);
     socket.on("data", (bytes) => {
       this.received += bytes.toString("latin1");
+      if (this.first === "") this.first = this.received.slice(0, this.received.indexOf("\r\n"));
       this.wake();
     });
     socket.on("end", () => {
@@ -42,7 +45,7 @@ export class Wire {
     this.socket.write(text, "latin1");
   }
 
-  /** Resolves when `check` holds for what has happened so far; fails after five seconds. */
+  /** Resolves when `check` holds for what has happened so far; fails after four seconds. */
   when(what: string, check: (wire: Wire) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

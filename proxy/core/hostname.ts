@@ -24,6 +24,7 @@ export function parseHost(hostname: string, zone: string): HostKey {
   if (hostname.endsWith(`.${zone}`)) {
     return parsePlatformName(hostname.slice(0, -zone.length - 1).split("."));
   }
+  if (hostname === zone) return NONE;
   const labels = hostname.split(".");
   const last = labels[labels.length - 1] as string;
   const isName = labels.length > 1 && hostname.length <= 253 && !/^[0-9]+$/.test(last);

@@ -1,0 +1,415 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { HopKeys } from "./hop-keys";
+import { Bench, get, HOST, ok, Origin, REPL } from "./scripted";
+
+let bench: Bench;
+let origin: Origin;
+
+beforeEach(async () => {
+  bench = await Bench.open();
+  origin = await Origin.open();
+});
+
+afterEach(() => {
+  bench.close();
+  origin.close();
+});
+
+describe("names", () => {
+  it.each([
+    "app.demo.repl.test",
+    "APP.Demo.Repl.Test:8080",
+    "app--demo.repl.test",
+    `${REPL}.id.repl.test`,
+    "www.example.org",
+    "app.demo.repl.test.",
+  ])("serves %s", async (host) => {
+    bench.serve(origin);
+    bench.hostname({ hostname: "www.example.org", replId: REPL });
+    origin.serve((head) => ok(/\r\nHost: (.*)\r\n/.exec(head)?.[1] ?? ""));
+    const client = await bench.client();
+    client.send(get("/").replace(HOST, host));
+    await client.until(`\r\n\r\n${host}`);
+  });
+
+  it.each(["192.0.2.1", "[::1]:80", "localhost", "repl.test", "a.b.c.repl.test", "x.repl.test"])(
+    "knows no app at %s, and asks nobody",
+    async (host) => {
+      const client = await bench.client();
+      client.send(get("/", "Accept: text/html,*/*\r\n").replace(HOST, host));
+      const answer = await client.until("</html>\n");
+      expect(answer).toMatch(/^HTTP\/1\.1 404 .*Content-Type: text\/html.*no-store/s);
+      expect(bench.asked).toEqual([]);
+      client.send(get("/").replace(HOST, host));
+      expect(await client.until("}\n")).toMatch(/404 .*application\/json.*"code":"not_found"/s);
+    },
+  );
+});
+
+describe("the authority", () => {
+  it("is asked once for a host that nothing is known of, then 404", async () => {
+    bench.onLookup = () => ({ found: false, replId: "", clusterId: "", generation: 0 });
+    const client = await bench.client();
+    client.send(get("/1") + get("/2"));
+    for (let round = 0; round < 2; round++) {
+      expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 404 /);
+    }
+    expect(bench.queries).toEqual([{ replId: "", name: "app", owner: "demo", hostname: "" }]);
+  });
+
+  it("is never taken for a 404 when it cannot be reached", async () => {
+    bench.onLookup = () => undefined;
+    const client = await bench.client();
+    client.send(get("/"));
+    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 2\r\n/s);
+  });
+
+  it("holds a request for a repl that lives here, until its route comes", async () => {
+    bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "east", generation: 1 });
+    const client = await bench.client();
+    client.send(get("/"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+    origin.serve(() => ok("here"));
+    bench.serve(origin);
+    await client.until("here");
+  });
+});
+
+describe("sleeping repls", () => {
+  it("are woken once for all who wait, bodies included", async () => {
+    bench.route({});
+    origin.serve((head) => ok(head.split(" ")[1] as string));
+    const clients = await Promise.all([1, 2, 3].map(() => bench.client()));
+    clients.forEach((client, index) => {
+      client.send(`POST /${index} HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 3\r\n\r\nabc`);
+    });
+    await bench.when("three held requests", () => bench.proxy.stats().held === 3);
+    expect(bench.asked).toEqual([{ kind: "wake", key: REPL }]);
+    bench.serve(origin);
+    bench.proxy.woke(REPL, "running");
+    await Promise.all(clients.map((client, index) => client.until(`\r\n\r\n/${index}`)));
+  });
+
+  it.each([
+    ["failed", "wake_failed"],
+    ["none", "no_container"],
+  ] as const)("that cannot start are answered 503: %s", async (outcome, code) => {
+    bench.route({});
+    bench.onWake = () => outcome;
+    const client = await bench.client();
+    client.send(get("/"));
+    const answer = await client.until("}\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 5\r\n/s);
+    expect(answer).toContain(`"code":"${code}"`);
+  });
+
+  it("are asked for again when whoever starts them was away", async () => {
+    bench.route({});
+    bench.onWake = () => {
+      if (bench.asked.length === 1) return "unreachable";
+      bench.serve(origin);
+      return "running";
+    };
+    origin.serve(() => ok("awake"));
+    const client = await bench.client();
+    client.send(get("/"));
+    await client.until("awake");
+  });
+});
+
+describe("a freeze", () => {
+  it("holds requests with their head and one read, and releases them in order", async () => {
+    const held = await Bench.open();
+    held.route({ state: "frozen" });
+    origin.serve(() => ok("x"));
+    const clients = [];
+    for (let index = 0; index < 40; index++) {
+      const client = await held.client();
+      client.send(get(`/${index}`));
+      clients.push(client);
+      await held.when("a held request", () => held.proxy.stats().held === index + 1);
+    }
+    held.serve(origin);
+    const answers = await Promise.all(clients.map((client) => client.until("\r\n\r\nx")));
+    expect(answers[0]).toMatch(/Server-Timing: hold;dur=\d+/);
+    const firsts = origin.wires.slice(0, 16).map(({ first }) => first.split(" ")[1]);
+    expect(firsts).toEqual(Array.from({ length: 16 }, (_, index) => `/${index}`));
+    held.close();
+  });
+
+  it("does not take a held upload into memory", async () => {
+    bench.route({ state: "frozen" });
+    const client = await bench.client();
+    const size = 32_000_000;
+    client.send(`PUT / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${size}\r\n\r\n`);
+    client.socket.write(Buffer.alloc(size, "u"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+    await bench.when("a full pipe", () => client.socket.writableLength > 0);
+    bench.serve(origin);
+    const app = await origin.accept();
+    await app.head();
+    await app.when("the whole body", (wire) => wire.received.length === size);
+    app.send(ok("got it"));
+    await client.until("got it");
+  });
+
+  it("lets what is in flight finish, and says when nothing is left", async () => {
+    bench.serve(origin);
+    const client = await bench.client();
+    client.send(get("/"));
+    const app = await origin.accept();
+    await app.head();
+    bench.route({ state: "frozen", version: 7 });
+    expect(bench.acks.at(-1)).toEqual({ version: 2, busy: [REPL] });
+    app.send(ok("late"));
+    await client.until("late");
+    await bench.when("an acknowledgement", () => bench.acks.at(-1)?.busy.length === 0);
+    await app.end();
+  });
+
+  it("that is undone finds its connections again", async () => {
+    bench.serve(origin);
+    const client = await bench.client();
+    client.send(get("/"));
+    const app = await origin.accept();
+    await app.head();
+    bench.route({ state: "frozen" });
+    bench.serve(origin);
+    expect(bench.acks.at(-1)?.busy).toEqual([]);
+    app.send(ok("kept"));
+    await client.until("kept");
+    client.send(get("/2"));
+    await app.head();
+  });
+
+  it("ends in 503 when it outlives its budget", async () => {
+    const short = await Bench.open({ holdMs: 150 });
+    short.route({ state: "frozen" });
+    const client = await short.client();
+    client.send(get("/"));
+    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 2\r\n/s);
+    short.close();
+  });
+
+  it("refuses the newest when too many wait", async () => {
+    bench.route({ state: "frozen" });
+    const clients = await Promise.all(Array.from({ length: 256 }, () => bench.client()));
+    for (const client of clients) client.send(get("/"));
+    await bench.when("a full queue", () => bench.proxy.stats().held === 256);
+    const last = await bench.client();
+    last.send(get("/"));
+    expect(await last.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"hold_full"/s);
+  });
+
+  it("forgets a held request whose visitor leaves", async () => {
+    bench.route({ state: "frozen" });
+    const client = await bench.client();
+    client.send(get("/"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+    client.destroy();
+    await bench.when("an empty queue", () => bench.proxy.stats().held === 0);
+  });
+
+  it("is obeyed by a proxy without a lease: it dials nobody", async () => {
+    bench.serve(origin);
+    bench.proxy.lease(0);
+    const client = await bench.client();
+    client.send(get("/"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+    expect(origin.wires.length).toBe(0);
+    origin.serve(() => ok("leased"));
+    bench.proxy.lease(Infinity);
+    await client.until("leased");
+  });
+});
+
+describe("tombstones", () => {
+  let west: Bench;
+
+  beforeEach(async () => {
+    west = await Bench.open({ clusterId: "west" });
+    bench.peer("west", west.port);
+    west.peer("east", bench.port);
+    bench.route({ state: "tombstone", generation: 2, peer: "west" });
+  });
+
+  afterEach(() => west.close());
+
+  it("forward, and the app sees the visitor and not the other cluster", async () => {
+    west.serve(origin, { generation: 2 });
+    const client = await bench.client();
+    client.send(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 3\r\n\r\nabc`);
+    const app = await origin.accept();
+    const head = await app.head();
+    await app.until("abc");
+    expect(head).toContain("X-Forwarded-For: 127.0.0.1\r\n");
+    expect(head).not.toMatch(/stele-hop/i);
+    app.send(ok("far"));
+    const answer = await client.until("far");
+    const id = /X-Request-Id: (\S+)/.exec(head)?.[1] ?? "none";
+    expect(answer).toContain(`X-Request-Id: ${id}\r\n`);
+    expect(answer).not.toContain("Connection: close");
+    expect(bench.proxy.stats().forwarded).toBe(1);
+  });
+
+  it("nudge visitors who came over the cluster's own ingress to ask DNS again", async () => {
+    bench.peer("east", bench.port, ["127.0.0.1"]);
+    west.serve(origin, { generation: 2 });
+    origin.serve(() => ok("far"));
+    const client = await bench.client();
+    client.send(get("/"));
+    expect(await client.until("far")).toContain("Connection: close\r\n");
+    await client.end();
+  });
+
+  it("forward WebSockets, and the peer's freeze reaches the visitor", async () => {
+    west.serve(origin, { generation: 2 });
+    const client = await bench.client();
+    client.send(get("/", "Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+    const app = await origin.accept();
+    await app.head();
+    app.send("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x02hi");
+    await client.until("\x81\x02hi");
+    client.send("up");
+    await app.until("up");
+    west.route({ state: "frozen", generation: 2 });
+    await client.until("\x88\x02\x03\xf4");
+    await client.end();
+  });
+
+  it("are held at a destination that was not told of the commit yet", async () => {
+    west.route({ state: "staged", generation: 2, peer: "east" });
+    const client = await bench.client();
+    client.send(get("/"));
+    await west.when("a held request", () => west.proxy.stats().held === 1);
+    origin.serve(() => ok("active"));
+    west.serve(origin, { generation: 2 });
+    await client.until("active");
+  });
+
+  it("send a visitor of a staged route back to the source", async () => {
+    west.route({ state: "staged", generation: 3, peer: "east" });
+    bench.serve(origin, { generation: 2 });
+    origin.serve(() => ok("source"));
+    const client = await west.client();
+    client.send(get("/"));
+    await client.until("source");
+  });
+
+  it("that are stale ask, and a loop ends in 508", async () => {
+    west.route({ state: "tombstone", generation: 2, peer: "east" });
+    let generation = 2;
+    west.onLookup = () => ({
+      found: true,
+      replId: REPL,
+      clusterId: "east",
+      generation: ++generation,
+    });
+    bench.onLookup = () => ({
+      found: true,
+      replId: REPL,
+      clusterId: "west",
+      generation: ++generation,
+    });
+    const client = await bench.client();
+    client.send(get("/"));
+    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 508 /);
+    expect(bench.proxy.stats().requests + west.proxy.stats().requests).toBe(4);
+  });
+
+  it("find the new home when the peer refuses", async () => {
+    const north = await Bench.open({ clusterId: "north" });
+    bench.peer("north", north.port);
+    north.serve(origin, { generation: 5 });
+    origin.serve(() => ok("north"));
+    west.close();
+    bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "north", generation: 5 });
+    const client = await bench.client();
+    client.send(get("/"));
+    await client.until("north");
+    north.close();
+  });
+
+  it("answer 503 when the peer stays away", async () => {
+    west.close();
+    bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "west", generation: 2 });
+    const client = await bench.client();
+    client.send(get("/"));
+    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"peer_unreachable"/s);
+  });
+});
+
+describe("hop fields", () => {
+  const keys = new HopKeys("test secret");
+  const hop = {
+    from: "west",
+    to: "east",
+    replId: REPL,
+    minGeneration: 1,
+    hops: 1,
+    at: Date.now(),
+    holdUntil: 0,
+    clientIp: "192.0.2.7",
+    proto: "https" as const,
+    requestId: "request-1",
+  };
+  const request = { method: "GET", hostname: HOST, target: "/a" };
+
+  async function ask(field: string, path = "/a"): Promise<string> {
+    origin.serve((head) => ok(head));
+    bench.serve(origin);
+    const client = await bench.client();
+    client.send(get(path, `Stele-Hop: ${field}\r\n`));
+    await client.when("an answer", ({ received }) => /\r\n\r\n|\}\n/.test(received));
+    return client.until("\r\n\r\n").then(async (head) => head + client.received);
+  }
+
+  it("are believed when their MAC is right", async () => {
+    bench.serve(origin);
+    const client = await bench.client();
+    client.send(get("/a", `Stele-Hop: ${keys.sign(hop, request)}\r\n`));
+    const head = await (await origin.accept()).head();
+    expect(head).toContain("X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n");
+    expect(head).toContain("X-Request-Id: request-1\r\n");
+    expect(head).not.toMatch(/stele-hop/i);
+  });
+
+  it.each([
+    [
+      "a changed MAC",
+      () => keys.sign(hop, request).replace(/.$/, (last) => (last === "0" ? "1" : "0")),
+    ],
+    ["a changed generation", () => keys.sign(hop, request).replace("g=1", "g=9")],
+    ["another target", () => keys.sign(hop, { ...request, target: "/b" })],
+    ["another method", () => keys.sign(hop, { ...request, method: "POST" })],
+    ["another host", () => keys.sign(hop, { ...request, hostname: "x.demo.repl.test" })],
+    ["another cluster", () => keys.sign({ ...hop, to: "north" }, request)],
+    ["an old one", () => keys.sign({ ...hop, at: hop.at - 31_000 }, request)],
+    ["another repl", () => keys.sign({ ...hop, replId: "zzzzzzzzzzzz" }, request)],
+    ["another secret", () => new HopKeys("other").sign(hop, request)],
+    ["too many hops", () => keys.sign({ ...hop, hops: 4 }, request)],
+    ["rubbish", () => "v=1"],
+  ])("with %s are refused 403", async (_what, field) => {
+    expect(await ask(field())).toMatch(/^HTTP\/1\.1 403 .*"code":"hop_refused"/s);
+    expect(origin.wires.length).toBe(0);
+  });
+});
+
+describe("a drain", () => {
+  it("finishes what is in flight, closes the rest, and accepts nothing new", async () => {
+    bench.serve(origin);
+    const busy = await bench.client();
+    const idle = await bench.client();
+    busy.send(get("/"));
+    const app = await origin.accept();
+    await app.head();
+    const drained = bench.proxy.drain(2_000);
+    app.send(ok("last"));
+    expect(await busy.until("last")).toContain("Connection: close\r\n");
+    await idle.end();
+    busy.destroy();
+    await drained;
+    expect(bench.proxy.listening).toEqual([]);
+  });
+});
