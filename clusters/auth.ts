@@ -14,6 +14,11 @@ const isToken = createTokenCheck(
   () => config().tokenFile,
 );
 
+/** Makes the token where there is none yet, so that whoever starts the platform can use it at once. */
+export async function prepareToken(): Promise<void> {
+  await isToken("");
+}
+
 interface AuthParams {
   authorization?: Header<"Authorization">;
   origin?: Header<"Origin">;

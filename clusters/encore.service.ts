@@ -3,6 +3,7 @@ import { clusters } from "~encore/clients";
 
 import { host, registerReadiness } from "../shared/hosting";
 import type { Listener } from "../shared/listener";
+import { prepareToken } from "./auth";
 import * as store from "./store";
 import { listenToLog } from "./tail";
 
@@ -15,6 +16,7 @@ host({
   start: async () => {
     listener = listenToLog();
     registerReadiness("clusters", store.whyUnready);
+    await prepareToken();
   },
   drain: async () => listener?.close(),
   lifeline: () => clusters.lifeline(),

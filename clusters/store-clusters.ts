@@ -72,8 +72,9 @@ export async function removeCluster(id: string): Promise<string | undefined> {
       SELECT (SELECT count(*) FROM placement WHERE cluster_id = ${id}) AS repls,
         (SELECT count(*) FROM migration_decision
           WHERE status = 'open' AND ${id} IN (from_cluster, to_cluster)) AS moves`;
-    if (use && use.repls > 0) return `${use.repls} repls live there`;
-    if (use && use.moves > 0) return `${use.moves} migrations are on their way there`;
+    if (use && use.repls > 0)
+      return `${use.repls === 1 ? "a repl lives" : `${use.repls} repls live`} there`;
+    if (use && use.moves > 0) return "a migration from or to it is open";
     await tx.exec`DELETE FROM cluster WHERE id = ${id}`;
     await append(tx, {
       kind: "cluster",

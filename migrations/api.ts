@@ -9,7 +9,7 @@ import { authority } from "./authority";
 import { untilChanged } from "./changes";
 import { isTerminal, type Migration, type Mode } from "./core/migration";
 import * as store from "./store";
-import { coordinator } from "./sweep";
+import { coordinator, kick } from "./sweep";
 
 interface StartMigrationRequest {
   replId: string & MaxLen<63>;
@@ -75,7 +75,7 @@ export const startMigration = api(
       });
       if (!created) throw await alreadyMoving(replId);
     });
-    coordinator.kick();
+    kick();
     const migration = await waitFor(id, OPEN_WAIT_MS, ({ generation, phase }) => {
       return generation !== null || isTerminal(phase);
     });

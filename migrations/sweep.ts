@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 
 import { APIError, ErrCode } from "encore.dev/api";
@@ -43,6 +44,12 @@ export const coordinator = createCoordinator({
   random: Math.random,
   announce,
 });
+
+/**
+ * Looks for work at once. Bound to this module's own context: a migration goes on after the request
+ * that started it is over, and must not count as a part of it.
+ */
+export const kick = AsyncResource.bind(() => coordinator.kick());
 
 let timer: NodeJS.Timeout | undefined;
 let ticking = false;
