@@ -43,10 +43,14 @@ export class Lifecycle {
   }
 
   async #stop(parts: Stoppable, failed: boolean): Promise<number> {
-    const deadline = AbortSignal.timeout(this.#totalMs);
+    const deadline = new AbortController();
+    // Not AbortSignal.timeout: its timer would let the process end while work is still pending.
+    const timer = setTimeout(() => deadline.abort(), this.#totalMs);
     parts.announce();
-    await Promise.race([parts.drain(deadline), aborted(deadline)]);
-    const code = failed || deadline.aborted ? 1 : 0;
+    // What failed to start has nothing to finish.
+    if (!failed) await Promise.race([parts.drain(deadline.signal), aborted(deadline.signal)]);
+    clearTimeout(timer);
+    const code = failed || deadline.signal.aborted ? 1 : 0;
     await parts.release();
     this.#exit(code);
     return code;

@@ -55,6 +55,9 @@ const UTILITY_TYPES = new Set([
   "NonNullable",
 ]);
 
+/** What a fault leaves behind: a type that raises no second one. */
+const REPORTED = basic("any");
+
 /** Deeper nesting of declarations than this is a cycle that no value could have. */
 const MAX_DEPTH = 64;
 
@@ -237,10 +240,10 @@ export class TypeResolver {
     }
     if (ts.isTemplateLiteralTypeNode(node)) {
       this.#fault(place, node, "template literal expression not yet supported");
-      return NEVER;
+      return REPORTED;
     }
-    this.#fault(place, node, `unsupported: ${ts.SyntaxKind[node.kind]}`);
-    return NEVER;
+    this.#fault(place, node, `unsupported type: ${node.getText()}`);
+    return REPORTED;
   }
 
   /** Aliases of rules and wire types must be open before they are intersected. */
@@ -260,7 +263,7 @@ export class TypeResolver {
         return this.#external(meaning, args, node, place);
       default:
         this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
-        return NEVER;
+        return REPORTED;
     }
   }
 
@@ -290,7 +293,7 @@ export class TypeResolver {
     const declaration = module.declarations.get(name)?.[0];
     if (declaration === undefined || isValue(declaration)) {
       this.#fault(place, node, "value used as type");
-      return NEVER;
+      return REPORTED;
     }
     return { kind: "named", name, module, args };
   }
@@ -306,7 +309,7 @@ export class TypeResolver {
     }
     if (UTILITY_TYPES.has(name)) return { kind: "named", name, module: null, args };
     this.#fault(place, node, `unknown identifier ${name}`);
-    return NEVER;
+    return REPORTED;
   }
 
   #external(
@@ -328,14 +331,14 @@ export class TypeResolver {
       if (rule !== null) return { kind: "rule", rule };
     }
     this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
-    return NEVER;
+    return REPORTED;
   }
 
   #literal(literal: ts.LiteralTypeNode["literal"], node: ts.TypeNode, place: Place): Type {
     if (literal.kind === ts.SyntaxKind.NullKeyword) return basic("null");
     if (ts.isNoSubstitutionTemplateLiteral(literal)) {
       this.#fault(place, node, "template literal expression not yet supported");
-      return NEVER;
+      return REPORTED;
     }
     return this.#valueType(literal, place, node);
   }
@@ -360,7 +363,7 @@ export class TypeResolver {
     }
     if (ts.isObjectLiteralExpression(node)) return this.#objectValue(node, place, at);
     this.#fault(place, at, "typeof of this expression is not supported");
-    return NEVER;
+    return REPORTED;
   }
 
   #objectValue(node: ts.ObjectLiteralExpression, place: Place, at: ts.Node): Type {
@@ -389,7 +392,7 @@ export class TypeResolver {
       }
     }
     this.#fault(place, node, "unknown identifier");
-    return NEVER;
+    return REPORTED;
   }
 
   #keysOf(type: Type): Type {
@@ -412,7 +415,7 @@ export class TypeResolver {
       if (!picked.includes(null)) return unionOf(picked as Type[]);
     }
     this.#fault(place, node, "unsupported indexed access type operation");
-    return NEVER;
+    return REPORTED;
   }
 
   #member(object: ObjectType, key: Type): Type | null {
@@ -476,7 +479,7 @@ export class TypeResolver {
     const constraint = node.typeParameter.constraint;
     if (constraint === undefined || node.type === undefined) {
       this.#fault(place, node, "missing value type annotation");
-      return NEVER;
+      return REPORTED;
     }
     const source = ts.isTypeOperatorNode(constraint) ? this.#type(constraint.type, place) : null;
     const open = source === null ? null : this.underlying(source);
