@@ -9,6 +9,7 @@ import {
   fold,
   formatName,
   isHostname,
+  isWithin,
   labelsOf,
   type Name,
   type Parsed,
@@ -196,9 +197,8 @@ function toRrset({ type, ...row }: store.RrsetRow): Rrset {
 /** Whether a name is a repl's, whatever the zone holds beside it. */
 function isDerived(name: Name): boolean {
   const platform = readZoneName(config().zone);
-  if (!platform.ok || !name.endsWith(platform.value)) return false;
-  const below = `${name.slice(0, name.length - platform.value.length)}\0`;
-  return instance().catalog.platform.node(labelsOf(below)) !== undefined;
+  if (!platform.ok || !isWithin(name, platform.value)) return false;
+  return instance().catalog.platform.node(name, platform.value) !== undefined;
 }
 
 function isAlias(name: Name): boolean {

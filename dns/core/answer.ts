@@ -4,7 +4,7 @@
  */
 import { CLASS, RCODE, TYPE } from "./codes";
 import { child, fold, isWithin, type Name, nameAt, parentOf } from "./names";
-import { negativeSoa, type Node, type RRset, targetOf, type ZoneView } from "./zone";
+import { type Node, type RRset, targetOf, type ZoneView } from "./zone";
 
 /** An RRset under the name it is shown at: its own, or the one a wildcard stands in for. */
 export interface OwnedRRset {
@@ -37,9 +37,16 @@ export interface Asked {
 /** A longer chain is a mistake or a loop: what was found until then is the answer. */
 const MAX_CHAIN = 8;
 
-const EMPTY = { answers: [], authorities: [], additionals: [], glue: 0 } as const;
+const NONE: readonly OwnedRRset[] = [];
 
-const refused: Answer = { rcode: RCODE.REFUSED, isAuthoritative: false, ...EMPTY };
+const refused: Answer = {
+  rcode: RCODE.REFUSED,
+  isAuthoritative: false,
+  answers: NONE,
+  authorities: NONE,
+  additionals: NONE,
+  glue: 0,
+};
 
 /** Answer `question`. Total: any question has an answer. */
 export function answer(zones: Zones, question: Asked): Answer {
@@ -87,6 +94,10 @@ type Found =
 
 /** Step 3: from the origin down, label by label, until the name, a cut, or nothing. */
 function lookup(zone: ZoneView, name: Name, type: number): Found {
+  if (!zone.hasCuts) {
+    const node = zone.node(name);
+    if (node) return { kind: "node", node };
+  }
   let closest = zone.origin;
   for (const at of pathTo(name, zone.origin)) {
     const node = zone.node(at);
@@ -103,10 +114,10 @@ function lookup(zone: ZoneView, name: Name, type: number): Found {
 }
 
 /** The names below `origin` on the way down to `name`, which is the last. */
-function pathTo(name: Name, origin: Name): Name[] {
-  const path: Name[] = [];
-  for (let at = name; at !== origin; at = parentOf(at)) path.push(at);
-  return path.reverse();
+function* pathTo(name: Name, origin: Name): Generator<Name> {
+  const starts: number[] = [];
+  for (let at = 0; name.length - at > origin.length; at += 1 + name.charCodeAt(at)) starts.push(at);
+  for (let index = starts.length - 1; index >= 0; index--) yield name.slice(starts[index]);
 }
 
 interface Hit {
@@ -119,7 +130,7 @@ interface Hit {
 function atNode(zones: Zones, zone: ZoneView, { owner, type, node, chain }: Hit): Answer {
   const rrset = type === TYPE.ANY ? anyOf(node) : node.get(type);
   if (!rrset) return negative(zone, RCODE.NOERROR, chain);
-  return positive([...chain, { owner, rrset }], addressesOf(zones, [rrset], owner));
+  return positive([...chain, { owner, rrset }], addressesOf(zones, rrset));
 }
 
 /** ANY gets one small RRset instead of all (RFC 8482 sections 4.1 and 4.2). */
@@ -134,13 +145,14 @@ const RFC8482: RRset = {
 };
 
 function positive(answers: readonly OwnedRRset[], additionals: readonly OwnedRRset[]): Answer {
-  return { ...EMPTY, rcode: RCODE.NOERROR, isAuthoritative: true, answers, additionals };
+  const rcode = RCODE.NOERROR;
+  return { rcode, isAuthoritative: true, answers, authorities: NONE, additionals, glue: 0 };
 }
 
 /** NXDOMAIN or NODATA, with the SOA so that it may be cached (RFC 2308 sections 3 and 5). */
 function negative(zone: ZoneView, rcode: number, answers: readonly OwnedRRset[]): Answer {
-  const authorities = [{ owner: zone.origin, rrset: negativeSoa(zone.soa) }];
-  return { ...EMPTY, rcode, isAuthoritative: true, answers, authorities };
+  const authorities = [{ owner: zone.origin, rrset: zone.negativeSoa }];
+  return { rcode, isAuthoritative: true, answers, authorities, additionals: NONE, glue: 0 };
 }
 
 /** Step 3b: the zone is cut here; who knows more is said with the addresses we hold. */
@@ -149,7 +161,7 @@ function referral(
   chain: readonly OwnedRRset[],
   { owner, ns }: { readonly owner: Name; readonly ns: RRset },
 ): Answer {
-  const addresses = addressesOf(zones, [ns], owner, owner);
+  const addresses = addressesOf(zones, ns);
   const glue = addresses.filter((address) => isWithin(address.owner, owner));
   const others = addresses.filter((address) => !isWithin(address.owner, owner));
   return {
@@ -163,24 +175,15 @@ function referral(
 }
 
 /** Addresses of the hosts that NS, MX and SRV point to, as far as we have them (step 6). */
-function addressesOf(
-  zones: Zones,
-  rrsets: readonly RRset[],
-  asked: Name,
-  cut?: Name,
-): OwnedRRset[] {
+function addressesOf(zones: Zones, { type, rdatas }: RRset): readonly OwnedRRset[] {
+  if (type !== TYPE.NS && type !== TYPE.MX && type !== TYPE.SRV) return NONE;
   const addresses: OwnedRRset[] = [];
-  const seen = new Set<Name>([cut === undefined ? asked : ""]);
-  for (const { type, rdatas } of rrsets) {
-    if (type !== TYPE.NS && type !== TYPE.MX && type !== TYPE.SRV) continue;
-    for (const rdata of rdatas) {
-      const owner = fold(targetOf(type, rdata) ?? "");
-      if (owner === "" || seen.has(owner)) continue;
-      seen.add(owner);
-      const node = zones.zoneOf(owner)?.node(owner);
-      for (const rrset of [node?.get(TYPE.A), node?.get(TYPE.AAAA)]) {
-        if (rrset) addresses.push({ owner, rrset });
-      }
+  const owners = new Set(rdatas.map((rdata) => fold(targetOf(type, rdata) ?? "")));
+  owners.delete("");
+  for (const owner of owners) {
+    const node = zones.zoneOf(owner)?.node(owner);
+    for (const rrset of [node?.get(TYPE.A), node?.get(TYPE.AAAA)]) {
+      if (rrset) addresses.push({ owner, rrset });
     }
   }
   return addresses;

@@ -6,16 +6,7 @@
  * snapshot, and comes from the database's rows. Names in it are absolute, without a trailing dot.
  */
 import { TYPE } from "./codes";
-import {
-  fold,
-  isWithin,
-  labelsOf,
-  type Name,
-  nameOctets,
-  parentOf,
-  parseName,
-  rebase,
-} from "./names";
+import { fold, isWithin, type Name, nameOctets, parentOf, parseName, rebase } from "./names";
 import { Platform, PLATFORM_TTL_SECONDS } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
@@ -104,6 +95,8 @@ function knownData(type: number, text: string): Uint8Array {
 export class Catalog {
   #platform = new Platform();
   readonly #members = new Map<Name, Member>();
+  /** Octets of the zones' names. */
+  readonly #lengths = new Set<number>();
   readonly #platformOrigin: Name;
   readonly #validationOrigin: Name | undefined;
   #seq = 0;
@@ -157,16 +150,19 @@ export class Catalog {
   #forget(): void {
     this.#platform = new Platform();
     this.#members.clear();
+    this.#lengths.clear();
     this.#seq = 0;
   }
 
   /** The zone closest above `name`, or undefined when we serve none. */
   zoneOf(name: Name): ZoneView | undefined {
-    for (let at = name; ; at = parentOf(at)) {
-      const member = this.#members.get(at);
+    for (let at = 0; at < name.length; at += 1 + name.charCodeAt(at)) {
+      // Few zones, so few lengths: a name of a hundred labels costs no hundred look-ups.
+      if (!this.#lengths.has(name.length - at)) continue;
+      const member = this.#members.get(name.slice(at));
       if (member && member.zone.soa.rdatas.length > 0) return member.view;
-      if (at.charCodeAt(0) === 0) return undefined;
     }
+    return undefined;
   }
 
   #applyOne(change: Change, touched: Set<Member>): void {
@@ -207,6 +203,7 @@ export class Catalog {
     });
     const member: Member = { zone, view, base: change.base, revision: change.revision };
     this.#members.set(origin, member);
+    this.#lengths.add(origin.length);
     return member;
   }
 
@@ -255,12 +252,20 @@ class View implements ZoneView {
     return this.#zone.soa;
   }
 
+  get negativeSoa(): RRset {
+    return this.#zone.negativeSoa;
+  }
+
+  get hasCuts(): boolean {
+    return this.#zone.hasCuts;
+  }
+
   node(name: Name): Node | undefined {
     const own = this.#zone.node(name);
     const node = own?.has(CHALLENGE_TYPE) ? withChallenges(own) : own;
     if (!this.#platform || node?.has(TYPE.CNAME)) return node;
     if (name.startsWith(CHALLENGE_PREFIX)) return this.#challengeNode(name, node);
-    const derived = this.#platform.node(this.#labelsBelowOrigin(name));
+    const derived = this.#platform.node(name, this.origin);
     if (!derived || !node || node.size === 0) return derived ?? node;
     return derived.size === 0 ? node : new Map([...derived, ...node]);
   }
@@ -275,12 +280,6 @@ class View implements ZoneView {
       return own;
     const rdatas = [nameOctets(target)];
     return new Map([[TYPE.CNAME, { type: TYPE.CNAME, ttl: PLATFORM_TTL_SECONDS, rdatas }]]);
-  }
-
-  #labelsBelowOrigin(name: Name): string[] {
-    // Derived names have at most two labels, so a long name is not taken apart.
-    const depth = name.length - this.origin.length;
-    return depth > 2 * 64 ? [] : labelsOf(`${name.slice(0, depth)}\0`);
   }
 }
 

@@ -173,7 +173,7 @@ export function nameAt(octets: Uint8Array, at: number): string | undefined {
     if (length === undefined || length > MAX_LABEL_OCTETS) return undefined;
     const label = octets.subarray(start, start + 1 + length);
     if (label.length <= length || name.length + label.length > MAX_NAME_OCTETS) return undefined;
-    name += String.fromCharCode(...label);
+    for (const octet of label) name += String.fromCharCode(octet);
     if (length === 0) return name;
   }
 }

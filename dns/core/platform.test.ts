@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { wireName } from "./__tests__/zone-text";
 import { TYPE } from "./codes";
 import { Platform, type Repl } from "./platform";
 import { formatRdata } from "./rdata";
@@ -8,7 +9,7 @@ import { formatRdata } from "./rdata";
 const hello: Repl = { id: "h1", name: "hello", owner: "demo", generation: 1, clusterId: "east" };
 
 function addresses(platform: Platform, ...labels: string[]): string[] | undefined {
-  const node = platform.node(labels);
+  const node = platform.node(wireName([...labels, "repl.test"].join(".")), wireName("repl.test"));
   return node && [...node.values()].flatMap((s) => s.rdatas.map((d) => formatRdata(s.type, d)));
 }
 
@@ -46,7 +47,7 @@ describe("platform names", () => {
     expect(addresses(platform, "hello", "demo")).toEqual(["127.0.2.1"]);
     platform.setCluster("west", ["192.0.2.7", "not an address"]);
     expect(addresses(platform, "hello--demo")).toEqual(["192.0.2.7"]);
-    expect(platform.node(["hello", "demo"])?.get(TYPE.A)?.ttl).toBe(60);
+    expect(platform.node(wireName("hello.demo"), "\0")?.get(TYPE.A)?.ttl).toBe(60);
   });
 
   it("exist without data while their cluster is unknown", () => {

@@ -8,6 +8,7 @@
  */
 import { parseIpv4, parseIpv6 } from "./address";
 import { TYPE } from "./codes";
+import type { Name } from "./names";
 import { EMPTY_NODE, type Node, type RRset } from "./zone";
 
 /** A resolver may keep a repl's address this long, so a move is seen everywhere within it. */
@@ -83,11 +84,16 @@ export class Platform {
     return { id, name, owner, generation, clusterId: this.#clusterIds[cluster]! };
   }
 
-  /** The node at `labels` (from the left, folded) below the platform zone's origin. */
-  node(labels: readonly string[]): Node | undefined {
-    const [first, second] = labels;
-    if (first === undefined || labels.length > 2) return undefined;
-    if (second === undefined) return this.#oneLabel(first);
+  /** The node of a name below the platform zone's origin. */
+  node(name: Name, origin: Name): Node | undefined {
+    const firstEnd = 1 + name.charCodeAt(0);
+    const depth = name.length - origin.length;
+    if (firstEnd > depth) return undefined;
+    const first = name.slice(1, firstEnd);
+    if (firstEnd === depth) return this.#oneLabel(first);
+    // A name of two labels ends where the origin begins; a longer one is nothing of ours.
+    if (firstEnd + 1 + name.charCodeAt(firstEnd) !== depth) return undefined;
+    const second = name.slice(firstEnd + 1, depth);
     const slot = second === "id" ? this.#byId.get(first) : this.#byOwner.get(second)?.get(first);
     return slot && this.#nodeOf(slot);
   }

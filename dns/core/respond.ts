@@ -43,23 +43,19 @@ export function respond(
     return write({ out, query, read, limit }, decide(zones, read));
   } catch {
     const limit = sizeLimit(transport, read.edns);
-    return write({ out, query, read, limit }, { ...NO_DATA, rcode: RCODE.SERVFAIL });
+    return write({ out, query, read, limit }, empty(RCODE.SERVFAIL));
   }
 }
 
-const NO_DATA: Answer = {
-  rcode: RCODE.NOERROR,
-  isAuthoritative: false,
-  answers: [],
-  authorities: [],
-  additionals: [],
-  glue: 0,
+const empty = (rcode: number): Answer => {
+  const sections = { answers: [], authorities: [], additionals: [] };
+  return { rcode, isAuthoritative: false, ...sections, glue: 0 };
 };
 
 function decide(zones: Zones, { header, question, edns }: Query): Answer {
-  if (header.opcode !== OPCODE.QUERY) return { ...NO_DATA, rcode: RCODE.NOTIMP };
-  if (!question || question.type === TYPE.OPT) return { ...NO_DATA, rcode: RCODE.FORMERR };
-  if (edns && edns.version > 0) return { ...NO_DATA, rcode: RCODE.BADVERS };
+  if (header.opcode !== OPCODE.QUERY) return empty(RCODE.NOTIMP);
+  if (!question || question.type === TYPE.OPT) return empty(RCODE.FORMERR);
+  if (edns && edns.version > 0) return empty(RCODE.BADVERS);
   return answer(zones, question);
 }
 
@@ -101,11 +97,12 @@ function writeSections(writer: Writer, reply: Answer): boolean {
   const isWhole =
     writeSection(writer, 1, reply.answers) &&
     writeSection(writer, 2, reply.authorities) &&
-    writeSection(writer, 3, reply.additionals.slice(0, reply.glue));
+    (reply.glue === 0 || writeSection(writer, 3, reply.additionals.slice(0, reply.glue)));
   if (!isWhole) {
     writer.clear();
     return false;
   }
+  if (reply.additionals.length === reply.glue) return true;
   for (const additional of reply.additionals.slice(reply.glue)) {
     const before = writer.length;
     if (!writeSection(writer, 3, [additional])) writer.truncate(before);
@@ -122,6 +119,6 @@ function writeSection(writer: Writer, section: 1 | 2 | 3, rrsets: readonly Owned
       records++;
     }
   }
-  writer.addCount(section, records);
+  if (records > 0) writer.addCount(section, records);
   return true;
 }

@@ -3,7 +3,15 @@
  * query once, and a writer that compresses names and never grows past its limit.
  */
 import { TYPE } from "./codes";
-import { foldOctet, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name, nameAt, parentOf } from "./names";
+import {
+  foldOctet,
+  isWithin,
+  MAX_LABEL_OCTETS,
+  MAX_NAME_OCTETS,
+  type Name,
+  nameAt,
+  parentOf,
+} from "./names";
 
 export const HEADER_OCTETS = 12;
 
@@ -160,8 +168,8 @@ export class Writer {
   readonly #octets: Uint8Array;
   readonly #limit: number;
   readonly #question: Question | undefined;
-  /** Names written so far, and where. Made at the first name that is not the one asked for. */
-  #offsets: Map<Name, number> | undefined;
+  /** Names written behind the question, and where. */
+  readonly #offsets = new Map<Name, number>();
   #end: number;
 
   constructor(octets: Uint8Array, limit: number, query: Uint8Array, question?: Question) {
@@ -197,8 +205,8 @@ export class Writer {
   /** Forget what was written behind `length`, and was not counted yet. */
   truncate(length: number): void {
     this.#end = length;
-    for (const [name, offset] of this.#offsets ?? []) {
-      if (offset >= length) this.#offsets!.delete(name);
+    for (const [name, offset] of this.#offsets) {
+      if (offset >= length) this.#offsets.delete(name);
     }
   }
 
@@ -241,28 +249,24 @@ export class Writer {
 
   /** Write a name, ending in a pointer when its tail was written before (RFC 1035 4.1.4). */
   #name(name: string): boolean {
-    const question = this.#question;
-    if (question && name === question.name) return this.#pointer(HEADER_OCTETS);
-    const offsets = (this.#offsets ??= this.#questionOffsets());
     for (let rest = name; rest.charCodeAt(0) !== 0; rest = parentOf(rest)) {
-      const known = offsets.get(rest);
+      const known = this.#offsetOf(rest);
       if (known !== undefined) return this.#pointer(known);
       const length = rest.charCodeAt(0);
       if (!this.#fits(1 + length)) return false;
-      if (this.#end <= MAX_POINTER) offsets.set(rest, this.#end);
+      if (this.#end <= MAX_POINTER) this.#offsets.set(rest, this.#end);
       for (let at = 0; at <= length; at++) this.#octets[this.#end++] = rest.charCodeAt(at);
     }
     return this.#raw(ROOT_OCTETS);
   }
 
-  #questionOffsets(): Map<Name, number> {
-    const offsets = new Map<Name, number>();
-    let at = HEADER_OCTETS;
-    for (let rest = this.#question?.name ?? "\0"; rest.charCodeAt(0) !== 0; rest = parentOf(rest)) {
-      offsets.set(rest, at);
-      at += 1 + rest.charCodeAt(0);
+  /** Where a name stands already: in the question, or among what was written. */
+  #offsetOf(name: Name): number | undefined {
+    const asked = this.#question?.name;
+    if (asked !== undefined && isWithin(asked, name)) {
+      return HEADER_OCTETS + asked.length - name.length;
     }
-    return offsets;
+    return this.#offsets.get(name);
   }
 
   #pointer(offset: number): boolean {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { wireName } from "./__tests__/zone-text";
 import { TYPE } from "./codes";
 import { formatRdata, parseRdata } from "./rdata";
-import { negativeSoa, type RRset, targetOf, Zone } from "./zone";
+import { type RRset, targetOf, Zone } from "./zone";
 
 function rrset(type: number, value: string, ttl = 60): RRset {
   const data = parseRdata(type, value);
@@ -36,7 +36,7 @@ describe("a zone", () => {
     zone.setSerial(0xffffffff);
     expect(formatRdata(TYPE.SOA, zone.soa.rdatas[0]!)).toBe("ns1.x host.x 4294967295 2 3 4 5");
     expect(zone.node(origin)?.get(TYPE.SOA)).toBe(zone.soa);
-    expect(negativeSoa(zone.soa).ttl).toBe(5);
+    expect(zone.negativeSoa.ttl).toBe(5);
   });
 
   it("holds the names with data and those above them, whatever was set and removed", () => {
@@ -65,6 +65,18 @@ describe("a zone", () => {
       }),
       { seed: 4592 },
     );
+  });
+
+  it("knows whether it has cuts", () => {
+    const zone = new Zone(origin);
+    const ns = rrset(TYPE.NS, "ns.example");
+    zone.set(origin, TYPE.NS, ns);
+    expect(zone.hasCuts).toBe(false);
+    for (let twice = 0; twice < 2; twice++) zone.set(wireName("cut.example.org"), TYPE.NS, ns);
+    expect(zone.hasCuts).toBe(true);
+    for (let twice = 0; twice < 2; twice++)
+      zone.set(wireName("cut.example.org"), TYPE.NS, undefined);
+    expect(zone.hasCuts).toBe(false);
   });
 
   it("knows where its records point", () => {

@@ -22,6 +22,10 @@ export const EMPTY_NODE: Node = new Map();
 export interface ZoneView {
   readonly origin: Name;
   readonly soa: RRset;
+  /** SOA as a negative answer shows it: its TTL is the smaller of TTL and MINIMUM (RFC 2308 5). */
+  readonly negativeSoa: RRset;
+  /** Whether parts of the zone are delegated to others. */
+  readonly hasCuts: boolean;
   /** The node of a name within the zone, or undefined where no such name exists. */
   node(name: Name): Node | undefined;
 }
@@ -40,6 +44,8 @@ export class Zone implements ZoneView {
   readonly #entries = new Map<Name, Entry>();
   #serial = 0;
   #soa: RRset = { type: TYPE.SOA, ttl: 0, rdatas: [] };
+  #negativeSoa: RRset = this.#soa;
+  #cuts = 0;
 
   constructor(origin: Name) {
     this.origin = origin;
@@ -49,6 +55,14 @@ export class Zone implements ZoneView {
   /** SOA with the serial of now; without records while the zone has none. */
   get soa(): RRset {
     return this.#soa;
+  }
+
+  get negativeSoa(): RRset {
+    return this.#negativeSoa;
+  }
+
+  get hasCuts(): boolean {
+    return this.#cuts > 0;
   }
 
   get serial(): number {
@@ -68,11 +82,16 @@ export class Zone implements ZoneView {
     const soa = this.#entries.get(this.origin)!.rrsets.get(TYPE.SOA);
     if (!soa) return;
     this.#soa = withSerial(soa, serial);
+    this.#negativeSoa = withNegativeTtl(this.#soa);
     this.#entries.get(this.origin)!.rrsets.set(TYPE.SOA, this.#soa);
   }
 
   /** Put an RRset at a name within the zone, in place of one of that type; none removes it. */
   set(name: Name, type: number, rrset: RRset | undefined): void {
+    if (type === TYPE.NS && name !== this.origin) {
+      const had = this.node(name)?.has(TYPE.NS) ?? false;
+      this.#cuts += Number(rrset !== undefined) - Number(had);
+    }
     if (rrset) this.#ensure(name).rrsets.set(type, rrset);
     else this.#entries.get(name)?.rrsets.delete(type);
     if (!rrset) this.#prune(name);
@@ -110,8 +129,7 @@ function patched(rdata: Uint8Array, serial: number): Uint8Array {
   return copy;
 }
 
-/** SOA as a negative answer shows it: its TTL is the smaller of TTL and MINIMUM (RFC 2308 5). */
-export function negativeSoa(soa: RRset): RRset {
+function withNegativeTtl(soa: RRset): RRset {
   const rdata = soa.rdatas[0];
   if (!rdata) return soa;
   const view = new DataView(rdata.buffer, rdata.byteOffset, rdata.length);

@@ -1,0 +1,132 @@
+import { beforeAll, describe, expect, it } from "vitest";
+
+import * as dns from "./api";
+import { catalogOf, lines, wireName } from "./core/__tests__/zone-text";
+import { answer } from "./core/answer";
+import { typeCode } from "./core/codes";
+import { instance } from "./instance";
+import { ensurePlatformZone, zones } from "./zones";
+
+const PLATFORM = "repl.localhost";
+
+function ask(name: string, type: string): string[] {
+  const question = { name: wireName(name), type: typeCode(type)!, class: 1 };
+  return lines(answer(instance().catalog, question).answers);
+}
+
+const put = (name: string, type: string, ...values: string[]) =>
+  dns.putRrset({ zone: "example.test", name, type, ttl: 300, values });
+
+beforeAll(async () => {
+  await ensurePlatformZone();
+  await zones().refresh();
+  await dns.putZone({ zone: "Example.test" });
+});
+
+describe("zones", () => {
+  it("are made with SOA, NS and the addresses of the name servers", () => {
+    expect(ask(PLATFORM, "SOA")[0]).toMatch(/^repl\.localhost 3600 SOA ns1\.repl\.localhost hostm/);
+    expect(ask(PLATFORM, "NS")).toHaveLength(2);
+    expect(ask(`ns1.${PLATFORM}`, "A")).toEqual([`ns1.${PLATFORM} 3600 A 127.0.0.1`]);
+    expect(ask("example.test", "NS")).toHaveLength(2);
+  });
+
+  it("are listed with their serial", async () => {
+    const { items } = await dns.listZones();
+    expect(items.map(({ name }) => name).sort()).toEqual(["example.test", PLATFORM]);
+    expect(items[0]!.serial).toBeGreaterThan(1.7e9);
+  });
+});
+
+describe("RRsets", () => {
+  it("are answered when the call returns, with a higher serial, and listed", async () => {
+    const serial = async () =>
+      (await dns.listZones()).items.find((z) => z.name === "example.test")!.serial;
+    const before = await serial();
+    expect(await put("www", "aaaa", "2001:DB8::1")).toEqual({
+      zone: "example.test",
+      name: "www.example.test",
+      type: "AAAA",
+      ttl: 300,
+      values: ["2001:db8::1"],
+    });
+    expect(ask("www.example.test", "AAAA")).toEqual(["www.example.test 300 AAAA 2001:db8::1"]);
+    expect(await serial()).toBeGreaterThan(before);
+    const { items } = await dns.listRrsets({ zone: "example.test" });
+    expect(items.map(({ name, type }) => `${name} ${type}`)).toContain("www.example.test AAAA");
+    await dns.deleteRrset({ zone: "example.test", name: "www", type: "AAAA" });
+    expect(ask("www.example.test", "AAAA")).toEqual([]);
+  });
+
+  it.each([
+    ["www", "CNAME", "x.example", "y.example"],
+    ["@", "CNAME", "x.example"],
+    ["a..b", "A", "192.0.2.1"],
+    ["www", "A", "192.0.2.300"],
+    ["www", "ANY", "x"],
+    ["www.other.test.", "A", "192.0.2.1"],
+    ["www", "MX", "10 192.0.2.1"],
+  ])("are refused: %s %s %s", async (name, type, ...values) => {
+    await expect(put(name, type, ...values)).rejects.toMatchObject({ code: "invalid_argument" });
+  });
+
+  it("say the RFC's reason", async () => {
+    await put("taken", "A", "192.0.2.1");
+    await expect(put("taken", "CNAME", "x.example")).rejects.toThrow(/RFC 1034 3\.6\.2/);
+    await put("alias", "CNAME", "x.example");
+    await expect(put("alias", "A", "192.0.2.1")).rejects.toThrow(/RFC 1034 3\.6\.2/);
+    await expect(put("@", "MX", "10 alias.example.test")).rejects.toThrow(/RFC 2181 10\.3/);
+    const apexNs = { zone: "example.test", name: "@", type: "NS" };
+    await expect(dns.deleteRrset(apexNs)).rejects.toThrow(/must have its NS/);
+  });
+
+  it("need their zone", async () => {
+    const put = dns.putRrset({
+      zone: "no.test",
+      name: "a",
+      type: "A",
+      ttl: 1,
+      values: ["192.0.2.1"],
+    });
+    await expect(put).rejects.toMatchObject({ code: "not_found" });
+    await expect(dns.listRrsets({ zone: "no.test" })).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("challenges", () => {
+  const name = `_acme-challenge.some.${PLATFORM}`;
+
+  it("are answered when the call returns, several at once", async () => {
+    await dns.putChallenge({ name, value: "one" });
+    await dns.putChallenge({ name, value: "two", ttlSeconds: 60 });
+    expect(ask(name, "TXT")).toEqual([`${name} 60 TXT "one"`, `${name} 60 TXT "two"`]);
+    await dns.deleteChallenge({ name, value: "one" });
+    expect(ask(name, "TXT")).toEqual([`${name} 60 TXT "two"`]);
+    await dns.deleteChallenge({ name, value: "two" });
+    expect(ask(name, "TXT")).toEqual([]);
+  });
+
+  it.each([
+    ["some.repl.localhost", "v", /must begin with/],
+    ["_acme-challenge.example.org", "v", /no zone of ours/],
+    [name, "", /1 to 255/],
+  ])("are refused: %s %j", async (at, value, reason) => {
+    await expect(dns.putChallenge({ name: at, value })).rejects.toThrow(reason);
+  });
+});
+
+describe("a restart", () => {
+  it("finds everything again, with the same serials", async () => {
+    const { catalog, snapshot } = instance();
+    const again = catalogOf({ platformZone: PLATFORM, validationZone: "" });
+    again.apply(snapshot.batch());
+    expect(again.zones).toEqual(catalog.zones);
+  });
+});
+
+describe("instances", () => {
+  it("say what they answer, and that they do not wait longer than asked", async () => {
+    const { items } = await dns.instances({ seq: 1_000_000, waitMs: 1 });
+    expect(items).toMatchObject([{ listening: [], queries: 0, rcodes: [] }]);
+  });
+});

@@ -1,0 +1,193 @@
+import { beforeAll, describe, expect, it } from "vitest";
+
+import type { Change } from "./core/catalog";
+import * as store from "./store";
+import * as domainStore from "./store-domain";
+
+const soa = "ns1.store.test hostmaster.store.test 0 3600 600 86400 60";
+const seed = (zone: string) => ({
+  zone,
+  rrsets: [{ name: zone, type: 6, ttl: 60, values: [soa] }],
+});
+const key = (name: string, type = 1) => ({ zone: "store.test", name: `${name}.store.test`, type });
+const anything = (values: string[]) => () => ({ ttl: 60, values });
+
+async function put(name: string, values: string[]): Promise<number> {
+  const outcome = await store.changeRrset(key(name), anything(values));
+  if (typeof outcome !== "number") throw new Error(outcome.reason);
+  return outcome;
+}
+
+const byName = (changes: readonly Change[], name: string): Change[] =>
+  changes.filter((change) => "name" in change && change.name === name);
+
+beforeAll(async () => {
+  await store.putZone(seed("store.test"));
+});
+
+describe("zones", () => {
+  it("are made once", async () => {
+    const before = await store.listRrsets("store.test");
+    await store.putZone({ ...seed("store.test"), rrsets: [] });
+    expect(await store.listRrsets("store.test")).toEqual(before);
+    expect(await store.zoneExists("store.test")).toBe(true);
+    expect(await store.zoneExists("other.test")).toBe(false);
+  });
+
+  it("tell readers what changed after a revision, removals too", async () => {
+    const first = await put("a", ["192.0.2.1"]);
+    const second = await put("a", []);
+    expect(second).toBeGreaterThan(first);
+    const { changes, revision } = await store.changesAfter(first);
+    expect(revision).toBe(second);
+    expect(changes).toMatchObject([
+      { kind: "zone", zone: "store.test", revision: second },
+      { kind: "rrset", name: "a.store.test", type: 1, values: [], revision: second },
+    ]);
+    expect(await store.findRrset(key("a"))).toBeNull();
+    expect((await store.changesAfter(second)).changes).toEqual([]);
+  });
+
+  it("never let a reader skip a writer that commits late", async () => {
+    let seen = (await store.changesAfter(0)).revision;
+    const found = new Set<string>();
+    const writes = Array.from({ length: 20 }, (_, i) => put(`late${i}`, ["192.0.2.1"]));
+    let isDone = false;
+    const all = Promise.all(writes).then(() => (isDone = true));
+    for (let isLast = false; !isLast; isLast = isDone) {
+      const { changes, revision } = await store.changesAfter(seen);
+      for (const change of changes) if (change.kind === "rrset") found.add(change.name);
+      seen = revision;
+    }
+    await all;
+    for (const change of (await store.changesAfter(seen)).changes) {
+      if (change.kind === "rrset") found.add(change.name);
+    }
+    expect(found.size).toBe(20);
+  });
+
+  it("show the checks what stands at a name, and take a refusal", async () => {
+    await put("b", ["192.0.2.1"]);
+    const outcome = await store.changeRrset(key("b", 5), ({ types }) => {
+      return { code: "invalid", reason: `has ${types.join(" ")}` };
+    });
+    expect(outcome).toEqual({ code: "invalid", reason: "has 1" });
+    const nowhere = { ...key("b"), zone: "other.test" };
+    expect(await store.changeRrset(nowhere, anything([]))).toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("challenges", () => {
+  const at = { zone: "store.test", name: "_acme-challenge.store.test" };
+
+  it("stand beside each other and go one by one", async () => {
+    const before = (await store.changesAfter(0)).revision;
+    await store.putChallenge({ ...at, value: "one" }, 60);
+    await store.putChallenge({ ...at, value: "two" }, 60);
+    await store.putChallenge({ ...at, value: "two" }, 60);
+    const both = byName((await store.changesAfter(before)).changes, at.name);
+    expect(both).toMatchObject([{ kind: "challenge", values: ["one", "two"] }]);
+    await store.deleteChallenge(at.name, "one");
+    const revision = await store.deleteChallenge(at.name, "two");
+    const none = byName((await store.changesAfter(before)).changes, at.name);
+    expect(none).toMatchObject([{ kind: "challenge", values: [], revision }]);
+  });
+
+  it("expire", async () => {
+    await store.putChallenge({ ...at, value: "short" }, 0.001);
+    await expect.poll(() => store.expireChallenges()).toBeTypeOf("number");
+    expect(await store.expireChallenges()).toBeUndefined();
+    const now = byName((await store.changesAfter(0)).changes, at.name);
+    expect(now).toMatchObject([{ values: [] }]);
+  });
+
+  it("are refused beside a CNAME, and CNAME is told of them", async () => {
+    const name = "_acme-challenge.alias";
+    await store.changeRrset(key(name, 5), anything(["x.example"]));
+    const place = { zone: "store.test", name: key(name).name };
+    expect(await store.putChallenge({ ...place, value: "v" }, 60)).toMatchObject({
+      code: "invalid",
+    });
+    await store.putChallenge({ ...at, value: "v" }, 60);
+    await store.changeRrset({ ...at, type: 5 }, ({ hasChallenge }) => {
+      expect(hasChallenge).toBe(true);
+      return { code: "invalid", reason: "" };
+    });
+  });
+});
+
+describe("the copy of the log", () => {
+  const repl = (generation: number): Change => {
+    return {
+      kind: "repl",
+      id: "r1",
+      name: "n",
+      owner: "o",
+      clusterId: `c${generation}`,
+      generation,
+    };
+  };
+
+  it("moves with its cursor, and only from where the cursor is", async () => {
+    const start = await store.readCursor();
+    const changes: Change[] = [
+      { kind: "cluster", id: "c1", ingress: ["192.0.2.1", "::1"] },
+      repl(1),
+    ];
+    expect(await store.copyLog(start, { changes, seq: start + 2 })).toBe(start + 2);
+    expect(await store.copyLog(start, { changes: [repl(9)], seq: start + 9 })).toBe(start + 2);
+    const loaded = await store.loadPlacements();
+    expect(loaded).toMatchObject({
+      seq: start + 2,
+      systemId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    });
+    expect(loaded.changes).toEqual(expect.arrayContaining(changes));
+  });
+
+  it("keeps the higher generation, and forgets what is gone", async () => {
+    const start = await store.readCursor();
+    await store.copyLog(start, { changes: [repl(5), repl(4)], seq: start + 1 });
+    expect((await store.loadPlacements()).changes).toContainEqual(repl(5));
+    const gone: Change[] = [
+      { kind: "repl_gone", id: "r1" },
+      { kind: "cluster_gone", id: "c1" },
+    ];
+    await store.copyLog(start + 1, { changes: gone, seq: start + 2 });
+    expect((await store.loadPlacements()).changes).toEqual([]);
+  });
+});
+
+describe("domains", () => {
+  it("belong to one repl, are verified, announced and removed", async () => {
+    expect(await domainStore.addDomain("a.example", "r1")).toBe(true);
+    expect(await domainStore.addDomain("a.example", "r1")).toBe(true);
+    expect(await domainStore.addDomain("a.example", "r2")).toBe(false);
+    const [due] = await domainStore.claimDue();
+    expect(due).toMatchObject({ hostname: "a.example", replId: "r1", status: "pending" });
+    expect(await domainStore.claimDue()).toEqual([]);
+    await domainStore.markFailed("a.example", "no CNAME");
+    expect(await domainStore.findDomain("a.example")).toMatchObject({
+      attempts: 1,
+      reason: "no CNAME",
+    });
+    await domainStore.markVerified("a.example");
+    await domainStore.markAnnounced({ ...due!, status: "verified" });
+    expect(await domainStore.listDomains("r1")).toMatchObject([
+      { status: "verified", reason: null },
+    ]);
+    expect(await domainStore.claimDue()).toEqual([]);
+    expect(await domainStore.removeDomain("a.example")).toBe(true);
+    expect(await domainStore.claimDue()).toMatchObject([{ status: "removing" }]);
+    expect(await domainStore.addDomain("a.example", "r1")).toBe(false);
+    await domainStore.markAnnounced({ ...due!, status: "removing" });
+    expect(await domainStore.findDomain("a.example")).toBeNull();
+  });
+
+  it("go with their repl", async () => {
+    await domainStore.addDomain("b.example", "r9");
+    const start = await store.readCursor();
+    await store.copyLog(start, { changes: [{ kind: "repl_gone", id: "r9" }], seq: start + 1 });
+    expect(await domainStore.findDomain("b.example")).toMatchObject({ status: "removing" });
+    expect(await domainStore.listDomains("r9")).toEqual([]);
+  });
+});
