@@ -91,7 +91,7 @@ export interface DnsInstance {
 }
 
 export interface Zone {
-  readonly zone: string;
+  readonly name: string;
 }
 
 export interface Rrset {
@@ -107,6 +107,8 @@ export interface Domain {
   /** What the hostname has to be a CNAME of. */
   readonly target: string;
   readonly status: "pending" | "verified";
+  /** Why the last check failed; null when none did. */
+  readonly reason: string | null;
   readonly createdAt: string;
 }
 

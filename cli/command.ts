@@ -44,7 +44,12 @@ export interface Command {
 
 export type Parsed =
   | { readonly kind: "help"; readonly text: string }
-  | { readonly kind: "run"; readonly command: Command; readonly input: Input; readonly json: boolean };
+  | {
+      readonly kind: "run";
+      readonly command: Command;
+      readonly input: Input;
+      readonly json: boolean;
+    };
 
 const COMMON: Readonly<Record<string, Option>> = {
   json: { doc: "print JSON" },
@@ -169,7 +174,10 @@ function helpFor(commands: readonly Command[], about: readonly string[]): string
 }
 
 function overview(commands: readonly Command[]): string {
-  const rows = commands.map((command) => [`  ${line(command).slice("stele ".length)}`, command.doc]);
+  const rows = commands.map((command) => [
+    `  ${line(command).slice("stele ".length)}`,
+    command.doc,
+  ]);
   return [
     "stele: apps on many clusters, moved without a failed request",
     "",

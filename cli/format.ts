@@ -24,9 +24,8 @@ export function palette(enabled: boolean): Palette {
 
 /** Columns a text takes on a terminal: colour codes take none. */
 export function width(text: string): number {
-  return [...text.replace(ANSI, "")].length;
+  return Array.from(text.replace(ANSI, "")).length;
 }
-
 
 const GAP = "  ";
 

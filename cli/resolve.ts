@@ -7,7 +7,11 @@ import packet, { type Answer, type RecordType } from "dns-packet";
 export interface Resolved {
   /** `NOERROR`, `NXDOMAIN`, … */
   readonly rcode: string;
-  readonly records: ReadonlyArray<{ readonly type: string; readonly data: string; readonly ttl: number }>;
+  readonly records: ReadonlyArray<{
+    readonly type: string;
+    readonly data: string;
+    readonly ttl: number;
+  }>;
 }
 
 export interface NameServer {

@@ -77,7 +77,9 @@ describe.each(["hello", "notes", "chat", "python"])("%s", (name) => {
   });
 
   it("is told in one line by its README", () => {
-    const lines = readFileSync(join(here, name, "README.md"), "utf8").trim().split("\n");
+    const lines = readFileSync(join(here, name, "README.md"), "utf8")
+      .trim()
+      .split("\n");
     expect(lines[0]).toBe(`# ${name}`);
     expect(lines).toHaveLength(3);
   });
@@ -256,8 +258,8 @@ describe("chat", () => {
     const join = async (): Promise<{ socket: WebSocket; heard: string[] }> => {
       const socket = new WebSocket(`ws://127.0.0.1:${app.port}/ws`);
       const heard: string[] = [];
-      socket.on("message", (data) => {
-        const message = JSON.parse(String(data)) as { kind: string; text?: string };
+      socket.on("message", (data: Buffer) => {
+        const message = JSON.parse(data.toString()) as { kind: string; text?: string };
         if (message.kind === "message") heard.push(message.text as string);
       });
       cleanups.push(() => socket.terminate());

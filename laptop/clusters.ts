@@ -15,7 +15,10 @@ const IPV6_LOOPBACK = "::1";
  * where a request goes. Browsers ask nobody about `*.localhost`, so east listens where they go, too.
  * macOS has no 127.0.x.1 without further ado: there the ports tell the clusters apart.
  */
-export async function laptopClusters(platform: string, port: number): Promise<readonly NewCluster[]> {
+export async function laptopClusters(
+  platform: string,
+  port: number,
+): Promise<readonly NewCluster[]> {
   if (platform !== "linux") {
     return ["east", "west"].map((id, at) => cluster(id, "127.0.0.1", port + at + 1));
   }

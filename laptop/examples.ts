@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Api, path } from "../cli/api-client";
 import type { Cluster, Container, Items, Repl } from "../cli/api-types";
-import { DEFAULT_OWNER, orNothing } from "../cli/apps";
+import { DEFAULT_OWNER } from "../cli/apps";
 
 interface Example {
   readonly name: string;
@@ -28,7 +28,8 @@ const POLL_MS = 5;
 export async function ensureExample(api: Api, root: string, example: Example): Promise<Repl> {
   const { name, cluster, policy } = example;
   const owner = DEFAULT_OWNER;
-  const there = await orNothing(api.get<Repl>(path`/v1/repls/by-name/${owner}/${name}`));
+  const { items } = await api.get<Items<Repl>>("/v1/repls", { query: { owner } });
+  const there = items.find((repl) => repl.name === name);
   if (there && (await isDeployed(api, there))) return there;
   const repl = there ?? (await api.post<Repl>("/v1/repls", { name, owner, cluster, policy }));
   const body = { directory: join(root, "examples", name) };
@@ -56,7 +57,12 @@ export async function untilAnswers(repl: Repl, home: Cluster): Promise<void> {
 
 function ask(address: string, port: number, host: string): Promise<string> {
   return new Promise((resolve) => {
-    const request = get({ host: address, port, headers: { host: `${host}:${port}` }, agent: false });
+    const request = get({
+      host: address,
+      port,
+      headers: { host: `${host}:${port}` },
+      agent: false,
+    });
     request.on("response", (response) => {
       response.resume();
       resolve(String(response.statusCode));

@@ -87,9 +87,11 @@ function placeFiles(stateDir: string): void {
 }
 
 function wantedAddresses(clusters: readonly NewCluster[]): readonly Wanted[] {
-  const names = dnsConfig().listen.map(
-    (at): Wanted => ({ ...at, what: "the name server", transports: ["tcp", "udp"] }),
-  );
+  const names = dnsConfig().listen.map((at): Wanted => ({
+    ...at,
+    what: "the name server",
+    transports: ["tcp", "udp"],
+  }));
   const proxies = clusters.flatMap(({ id, listen }) =>
     listen.map((at): Wanted => {
       const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(at) ?? [];
@@ -125,7 +127,9 @@ async function furnish(laptop: Laptop): Promise<void> {
   const apps = await api.get<Items<Repl>>("/v1/repls");
   console.log(summary(laptop, clusters, apps.items));
   for (const fault of faults) console.error(fault);
-  console.log(`\nready in ${((readyMs ?? sinceStart()) / 1000).toFixed(1)} s; Ctrl-C stops everything`);
+  console.log(
+    `\nready in ${((readyMs ?? sinceStart()) / 1000).toFixed(1)} s; Ctrl-C stops everything`,
+  );
 }
 
 function homeless({ host, clusterId }: Repl): never {

@@ -12,7 +12,9 @@ export interface Wanted extends Address {
 /** Why it cannot be listened on: `EADDRINUSE`, …; undefined when it can. */
 export async function bindFault({ host, port, transports }: Wanted): Promise<string | undefined> {
   const faults = await Promise.all(
-    transports.map((transport) => (transport === "tcp" ? tcpFault(host, port) : udpFault(host, port))),
+    transports.map((transport) =>
+      transport === "tcp" ? tcpFault(host, port) : udpFault(host, port),
+    ),
   );
   return faults.find((fault) => fault !== undefined);
 }

@@ -1,7 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createRequire } from "node:module";
 
+import type * as Api from "@opentelemetry/api";
 import type { Context, ContextManager } from "@opentelemetry/api";
+import type * as Exporter from "@opentelemetry/exporter-trace-otlp-http";
+import type * as Resources from "@opentelemetry/resources";
+import type * as Sdk from "@opentelemetry/sdk-trace-base";
 
 const EXPORT_EACH_MS = 500; // Somebody watches: a move is to be seen soon after it ended.
 const OTLP_TRACES_PATH = "/v1/traces";
@@ -10,18 +14,12 @@ const OTLP_TRACES_PATH = "/v1/traces";
 export function startTracing(url: string): void {
   // Loaded only when asked for: the SDK would be a good part of every start.
   const load = createRequire(import.meta.url);
-  const { context, ROOT_CONTEXT, trace } = load(
-    "@opentelemetry/api",
-  ) as typeof import("@opentelemetry/api");
-  const { OTLPTraceExporter } = load(
-    "@opentelemetry/exporter-trace-otlp-http",
-  ) as typeof import("@opentelemetry/exporter-trace-otlp-http");
+  const { context, ROOT_CONTEXT, trace } = load("@opentelemetry/api") as typeof Api;
+  const { OTLPTraceExporter } = load("@opentelemetry/exporter-trace-otlp-http") as typeof Exporter;
   const { BasicTracerProvider, BatchSpanProcessor } = load(
     "@opentelemetry/sdk-trace-base",
-  ) as typeof import("@opentelemetry/sdk-trace-base");
-  const { resourceFromAttributes } = load(
-    "@opentelemetry/resources",
-  ) as typeof import("@opentelemetry/resources");
+  ) as typeof Sdk;
+  const { resourceFromAttributes } = load("@opentelemetry/resources") as typeof Resources;
   const exporter = new OTLPTraceExporter({ url: tracesUrl(url) });
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({ "service.name": "stele" }),

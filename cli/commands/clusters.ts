@@ -68,7 +68,11 @@ const set: Command = {
     if (state !== undefined && state !== "active" && state !== "cordoned") {
       throw usage(`--state "${state}": active and cordoned are the states`);
     }
-    const body = { state, ingress: parts(input.text("ingress")), listen: parts(input.text("listen")) };
+    const body = {
+      state,
+      ingress: parts(input.text("ingress")),
+      listen: parts(input.text("listen")),
+    };
     if (Object.values(body).every((value) => value === undefined)) {
       throw usage("nothing to change: give --state, --ingress or --listen");
     }

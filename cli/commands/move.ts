@@ -20,7 +20,7 @@ export async function follow(
   isEnough: (migration: Migration) => boolean = ({ outcome }) => outcome !== "open",
 ): Promise<Migration> {
   let migration = started;
-  for (let seen = 0; ; ) {
+  for (let seen = 0; ;) {
     onChange(migration, seen);
     seen = migration.steps.length;
     if (isEnough(migration) || migration.outcome !== "open") return migration;
@@ -84,7 +84,8 @@ export function conclude(context: Pick<Context, "paint">, migration: Migration):
     return `${paint.red("rolled back")}: ${reason ?? "no reason given"}; it is in ${from} as before`;
   }
   const total = totalMs(migration);
-  const held = holdMs === null ? "nothing was held" : `requests were held for ${duration(holdMs)} at most`;
+  const held =
+    holdMs === null ? "nothing was held" : `requests were held for ${duration(holdMs)} at most`;
   return `${paint.green("completed")} in ${duration(total)}: in ${to}, generation ${generation}, by ${mode}; ${held}`;
 }
 

@@ -28,7 +28,8 @@ const domainAdd: Command = {
 };
 
 function tellDomain({ paint }: Context, { hostname, target, status }: Domain): string {
-  if (status === "verified") return `${hostname} is ${paint.green("verified")}: it leads to the app`;
+  if (status === "verified")
+    return `${hostname} is ${paint.green("verified")}: it leads to the app`;
   const record = `${hostname}. CNAME ${target}.`;
   return [
     `Make this record where ${hostname} is kept:`,
@@ -47,7 +48,11 @@ const domainVerify: Command = {
     const hostname = input.arg("hostname");
     const domain = await context.api.post<Domain>(path`/v1/domains/${hostname}/verify`, {});
     context.result(domain, () => tellDomain(context, domain));
-    if (domain.status !== "verified") throw new Failure(`${hostname} does not lead here yet`);
+    if (domain.status !== "verified") {
+      throw new Failure(
+        `${hostname} does not lead here yet: ${domain.reason ?? "no reason given"}`,
+      );
+    }
   },
 };
 
@@ -81,8 +86,14 @@ const domainRm: Command = {
 const dnsSet: Command = {
   name: "dns set",
   doc: "Set all records of a name and type",
-  args: [...RECORD_ARGS, { name: "value", doc: "a record's data, as in a zone file", repeated: true }],
-  options: { ttl: { value: "seconds", default: TTL, doc: "how long resolvers may keep it" }, ...ZONE },
+  args: [
+    ...RECORD_ARGS,
+    { name: "value", doc: "a record's data, as in a zone file", repeated: true },
+  ],
+  options: {
+    ttl: { value: "seconds", default: TTL, doc: "how long resolvers may keep it" },
+    ...ZONE,
+  },
   more: "  stele dns set www TXT hello world    sets two records",
   run: async (input, context) => {
     const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
@@ -104,7 +115,10 @@ const dnsRm: Command = {
     const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
     const type = input.arg("type").toUpperCase();
     await context.api.delete(path`/v1/dns/zones/${zone}/rrsets/${name}/${type}`);
-    context.result({ removed: { zone, name, type } }, () => `${name} ${type} in ${zone} is removed`);
+    context.result(
+      { removed: { zone, name, type } },
+      () => `${name} ${type} in ${zone} is removed`,
+    );
   },
 };
 
@@ -114,7 +128,9 @@ const dnsLs: Command = {
   options: ZONE,
   run: async (input, context) => {
     const wanted = input.text("zone");
-    const zones = (await zoneNames(context)).filter((zone) => wanted === undefined || zone === wanted);
+    const zones = (await zoneNames(context)).filter(
+      (zone) => wanted === undefined || zone === wanted,
+    );
     const items = await Promise.all(
       zones.map(async (zone) => {
         const { items: rrsets } = await context.api.get<Items<Rrset>>(
@@ -144,7 +160,7 @@ function renderRrsets(rrsets: readonly Rrset[]): string {
 
 async function zoneNames({ api }: Context): Promise<readonly string[]> {
   const { items } = await api.get<Items<Zone>>("/v1/dns/zones");
-  return items.map(({ zone }) => zone);
+  return items.map(({ name }) => name);
 }
 
 /** The zone that `name` is in, and the name as the API wants it. */
@@ -163,7 +179,10 @@ export function placeIn(zones: readonly string[], name: string): { zone: string;
     .filter((zone) => bare === zone || bare.endsWith(`.${zone}`))
     .sort((a, b) => b.length - a.length)[0];
   if (enclosing !== undefined) {
-    return { zone: enclosing, name: bare === enclosing ? "@" : bare.slice(0, -enclosing.length - 1) };
+    return {
+      zone: enclosing,
+      name: bare === enclosing ? "@" : bare.slice(0, -enclosing.length - 1),
+    };
   }
   const [only] = zones;
   if (only === undefined) throw new Failure("there is no zone", 1, "not_found");

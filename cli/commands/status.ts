@@ -75,7 +75,13 @@ function render({ paint }: Context, now: Status): string {
     ),
   ];
   if (now.moving.length > 0) {
-    const rows = now.moving.map(({ id, from, to, mode, phase }) => [id, from, to, mode ?? "", phase]);
+    const rows = now.moving.map(({ id, from, to, mode, phase }) => [
+      id,
+      from,
+      to,
+      mode ?? "",
+      phase,
+    ]);
     parts.push(table(["MOVE", "FROM", "TO", "MODE", "PHASE"], rows));
   }
   return parts.join("\n\n");

@@ -83,7 +83,9 @@ async function prepare(
   const { items } = await api.get<Items<Cluster>>("/v1/clusters");
   const clusters = items.filter(({ state }) => state === "active");
   if (clusters.length < 2) {
-    throw new Failure(`the demo needs two clusters: there ${clusters.length === 1 ? "is one" : "are none"}`);
+    throw new Failure(
+      `the demo needs two clusters: there ${clusters.length === 1 ? "is one" : "are none"}`,
+    );
   }
   const repls = await Promise.all(APPS.map((name) => findOrDeploy(context, api, name)));
   const resolve = cached(server, () => performance.now(), DNS_CACHE_MS);
@@ -158,7 +160,8 @@ async function pause({ signal }: Context, ms: number): Promise<void> {
 async function moveOnce({ api, clusters, server }: Stage, act: Act): Promise<void> {
   const { repl } = act;
   const from = act.cluster;
-  const to = clusters.find(({ id }) => id !== from)?.id ?? from;
+  const home = repl.clusterId;
+  const to = from === home ? (clusters.find(({ id }) => id !== home)?.id ?? home) : home;
   const before = clusters.find(({ id }) => id === from)?.ingress[0] ?? "";
   const watch = watchAddress(server, repl.host, before);
   const startedAt = performance.now();
@@ -188,7 +191,12 @@ async function moveOnce({ api, clusters, server }: Stage, act: Act): Promise<voi
 async function settle({ api }: Stage, act: Act): Promise<void> {
   const giveUpAt = performance.now() + SETTLE_MS;
   for (const [at, migration] of act.migrations.entries()) {
-    const ended = await follow({ api }, migration, () => undefined, () => performance.now() > giveUpAt);
+    const ended = await follow(
+      { api },
+      migration,
+      () => undefined,
+      () => performance.now() > giveUpAt,
+    );
     const move = act.moves[at];
     if (!move) continue;
     const { outcome, reason, holdMs } = ended;

@@ -69,8 +69,15 @@ export function renderResult(paint: Palette, apps: readonly AppResult[]): string
   const { bold, red, green } = paint;
   const visits = table(
     [
-      ...["APP", ">REQUESTS", ">FAILED", "SERVED BY", ">P50", ">P99", ">LONGEST HOLD"],
-      ...[">COMMIT → DNS FRESH", ">BY TOMBSTONE"],
+      "APP",
+      ">REQUESTS",
+      ">FAILED",
+      "SERVED BY",
+      ">P50",
+      ">P99",
+      ">LONGEST HOLD",
+      ">COMMIT → DNS FRESH",
+      ">BY TOMBSTONE",
     ],
     apps.map(({ app, visits: seen, moves }) => [
       bold(app),

@@ -22,7 +22,11 @@ export interface VisitorsOptions {
 
 export interface VisitReport extends Report {
   /** Notes that were acknowledged, and those of them that are not there exactly once. */
-  readonly notes: { readonly acknowledged: number; readonly missing: number; readonly doubled: number };
+  readonly notes: {
+    readonly acknowledged: number;
+    readonly missing: number;
+    readonly doubled: number;
+  };
 }
 
 /**

@@ -117,9 +117,7 @@ function encode(opcode: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length]), mask, masked]);
 }
 
-function decode(
-  buffer: Buffer,
-): { opcode: number; payload: Buffer; bytes: number } | undefined {
+function decode(buffer: Buffer): { opcode: number; payload: Buffer; bytes: number } | undefined {
   if (buffer.length < 2) return undefined;
   let length = buffer.readUInt8(1) & 0x7f;
   let at = 2;

@@ -35,8 +35,7 @@ server.on("upgrade", (request, socket, head) => {
     socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return;
   }
-  let visitor;
-  visitor = acceptWebSocket(request, socket, head, {
+  const visitor = acceptWebSocket(request, socket, head, {
     onMessage: receive,
     onClose: () => {
       visitors.delete(visitor);
@@ -61,9 +60,16 @@ function receive(payload) {
 function parse(payload) {
   try {
     const { id, name, text } = JSON.parse(payload);
-    if (![id, name, text].every((value) => typeof value === "string") || text === "") return undefined;
+    if (![id, name, text].every((value) => typeof value === "string") || text === "")
+      return undefined;
     const at = new Date().toISOString();
-    return { kind: "message", id: id.slice(0, 64), name: name.slice(0, MAX_NAME), text: text.slice(0, MAX_TEXT), at };
+    return {
+      kind: "message",
+      id: id.slice(0, 64),
+      name: name.slice(0, MAX_NAME),
+      text: text.slice(0, MAX_TEXT),
+      at,
+    };
   } catch {
     return undefined;
   }

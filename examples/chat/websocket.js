@@ -21,7 +21,9 @@ export function acceptWebSocket(request, socket, head, { onMessage, onClose = ()
     );
     return undefined;
   }
-  const accept = createHash("sha1").update(key + HANDSHAKE_GUID).digest("base64");
+  const accept = createHash("sha1")
+    .update(key + HANDSHAKE_GUID)
+    .digest("base64");
   socket.setNoDelay(true);
   socket.setTimeout(0);
   socket.write(
@@ -32,7 +34,7 @@ export function acceptWebSocket(request, socket, head, { onMessage, onClose = ()
 }
 
 function openConnection(socket, head, onMessage, onClose) {
-  const state = { pending: head, parts: [], partBytes: 0, isText: true, closing: false };
+  const state = { socket, pending: head, parts: [], partBytes: 0, isText: true, closing: false };
   const connection = {
     send: (payload) => {
       if (state.closing) return;
@@ -53,7 +55,7 @@ function openConnection(socket, head, onMessage, onClose) {
       if (frame === undefined) return;
       if (frame.error) return connection.close(frame.error, "");
       state.pending = state.pending.subarray(frame.bytes);
-      onFrame(frame, state, connection, socket, onMessage);
+      onFrame(frame, state, connection, onMessage);
     }
   };
   socket.on("data", receive);
@@ -66,7 +68,8 @@ function openConnection(socket, head, onMessage, onClose) {
   return connection;
 }
 
-function onFrame(frame, state, connection, socket, onMessage) {
+function onFrame(frame, state, connection, onMessage) {
+  const { socket } = state;
   if (frame.opcode === OPCODE.ping) return socket.write(encodeFrame(OPCODE.pong, frame.payload));
   if (frame.opcode === OPCODE.pong) return undefined;
   if (frame.opcode === OPCODE.close) {

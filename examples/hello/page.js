@@ -1,5 +1,8 @@
 const escape = (text) =>
-  String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  String(text).replace(
+    /[&<>"]/g,
+    (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c],
+  );
 
 /** The page: rendered with the facts of the moment, then kept up to date over /events. */
 export function page({ cluster, generation, served, startedAt }) {

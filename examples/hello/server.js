@@ -101,8 +101,7 @@ server.on("upgrade", (request, socket, head) => {
     socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return;
   }
-  let connection;
-  connection = acceptWebSocket(request, socket, head, {
+  const connection = acceptWebSocket(request, socket, head, {
     onMessage: (message, from) => from.send(message),
     onClose: () => sockets.delete(connection),
   });

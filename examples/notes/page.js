@@ -1,5 +1,8 @@
 const escape = (text) =>
-  String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  String(text).replace(
+    /[&<>"]/g,
+    (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c],
+  );
 
 const item = ({ text, at, cluster }) =>
   `<li><span>${escape(text)}</span><small>${escape(at)} · written in ${escape(cluster)}</small></li>`;

@@ -95,7 +95,7 @@ function sendJson(response, status, value) {
 // Finish what is in flight, close the file, and go.
 process.on("SIGTERM", () => {
   stopping = true;
-  server.close(() => notes.close().then(() => process.exit(0)));
+  server.close(() => void notes.close().then(() => process.exit(0)));
   server.closeIdleConnections();
 });
 
