@@ -20,7 +20,11 @@ export class EventTracker {
     if (stop && this.boundary) return from;
     for (let at = from; at < bytes.length; at++) {
       this.step(bytes[at] as number);
-      if (stop && this.boundary) return at + 1;
+      if (!stop || !this.boundary) continue;
+      // Readers that look for CRLF get the whole of it where it is at hand.
+      const pair = this.afterCr && bytes[at + 1] === 10;
+      if (pair) this.afterCr = false;
+      return pair ? at + 2 : at + 1;
     }
     return bytes.length;
   }
