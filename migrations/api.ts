@@ -8,8 +8,8 @@ import { currentTraceparent, withSpan } from "../shared/trace";
 import { authority } from "./authority";
 import { untilChanged } from "./changes";
 import { isTerminal, type Migration, type Mode } from "./core/migration";
+import { abort, kick } from "./kick";
 import * as store from "./store";
-import { coordinator, kick } from "./sweep";
 
 interface StartMigrationRequest {
   replId: string & MaxLen<63>;
@@ -127,7 +127,7 @@ export const abortMigration = api(
     }
     if (isTerminal(migration.phase)) return migration;
     await store.requestAbort(id);
-    coordinator.abort(id);
+    abort(id);
     return find(id);
   },
 );

@@ -46,6 +46,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let sweeping: Promise<void> | undefined;
   let sweepAgain = false;
 
+  const warn = (message: string) => (error: unknown) =>
+    log.warn(message, { reason: String(error) });
+
   const run = async (row: MigrationRow, control: Control): Promise<void> => {
     let delayMs: number | undefined;
     try {
@@ -78,7 +81,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const sweep = (): Promise<void> => {
     sweepAgain = sweeping !== undefined;
     sweeping ??= claim()
-      .catch((error: unknown) => log.warn("cannot claim migrations", { reason: String(error) }))
+      .catch(warn("cannot claim migrations"))
       .finally(() => {
         sweeping = undefined;
         if (sweepAgain) void sweep();
@@ -102,13 +105,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     abort: (migrationId) => running.get(migrationId)?.control.raise("abort"),
     tick: async () => {
       if (stopped) return;
-      await renew().catch((error: unknown) =>
-        log.warn("cannot renew the leases of migrations", { reason: String(error) }),
-      );
+      await renew().catch(warn("cannot renew the leases of migrations"));
       await sweep();
-      await republish(options).catch((error: unknown) =>
-        log.warn("cannot publish repl.moved again", { reason: String(error) }),
-      );
+      await republish(options).catch(warn("cannot publish repl.moved again"));
     },
     stop: async () => {
       stopped = true;

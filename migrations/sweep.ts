@@ -1,4 +1,3 @@
-import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 
 import { APIError, ErrCode } from "encore.dev/api";
@@ -10,6 +9,7 @@ import { announce } from "./changes";
 import { localClient } from "./cluster-client";
 import { createCoordinator } from "./coordinator";
 import { TIMEOUT_MS } from "./core/limits";
+import { setWorker } from "./kick";
 import * as store from "./store";
 import { replMoved } from "./topics";
 
@@ -28,7 +28,7 @@ const REFUSALS: readonly ErrCode[] = [
 const broker = outbound("the topic repl.moved", { timeoutMs: TIMEOUT_MS.publish_moved });
 
 /** Carries out the migrations that this process has claimed. */
-export const coordinator = createCoordinator({
+const coordinator = createCoordinator({
   journal: store,
   outside: {
     authority,
@@ -45,12 +45,6 @@ export const coordinator = createCoordinator({
   announce,
 });
 
-/**
- * Looks for work at once. Bound to this module's own context: a migration goes on after the request
- * that started it is over, and must not count as a part of it.
- */
-export const kick = AsyncResource.bind(() => coordinator.kick());
-
 let timer: NodeJS.Timeout | undefined;
 let ticking = false;
 
@@ -63,6 +57,7 @@ export function startSweep(): void {
       ticking = false;
     });
   };
+  setWorker(coordinator);
   timer = setInterval(() => void tick(), TICK_MS);
   void tick();
 }

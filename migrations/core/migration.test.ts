@@ -46,35 +46,35 @@ function succeed(mode: Mode): Played {
 
 type Decision = "open" | "committed" | "aborted";
 
-/** A play by the rules of the authority: an event may only find what was decided, and it is decided once. */
+/** The decision that `event` finds or makes; undefined when the authority would not have it. */
+function decide(decision: Decision, { effect }: State, event: Event): Decision | undefined {
+  const isDone = event === "done";
+  if (event === "found_committed") return decision === "committed" ? decision : undefined;
+  if (isDone && effect === "commit_placement") {
+    return decision === "aborted" ? undefined : "committed";
+  }
+  if (event === "found_aborted" || (isDone && effect === "abort_placement")) {
+    return decision === "committed" ? undefined : "aborted";
+  }
+  return decision;
+}
+
+/** A play by the rules of the authority: an event may only find what was decided, and that is decided once. */
 function play(mode: Mode, events: readonly { event: Event; crash: boolean }[]): Played {
   let state = enter("requested", null);
   let decision: Decision = "open";
   const states: State[] = [state];
   const effects: Effect[] = [];
   for (const { event, crash } of events) {
-    if (isTerminal(state.phase)) break;
     if (crash) state = enter(state.phase, state.mode);
-    if (event === "found_committed" && decision !== "committed") continue;
-    if (event === "found_aborted") {
-      if (decision === "committed") continue;
-      decision = "aborted";
-    }
-    if (event === "done" && state.effect === "commit_placement") {
-      if (decision === "aborted") continue;
-      decision = "committed";
-    }
-    if (event === "done" && state.effect === "abort_placement") {
-      if (decision === "committed") continue;
-      decision = "aborted";
-    }
-    const chosen: State =
-      event === "done" && state.effect === "choose_mode" ? { ...state, mode } : state;
-    const following = next(chosen, event);
+    const decided = decide(decision, state, event);
+    const chooses = event === "done" && state.effect === "choose_mode";
+    const following = decided && next(chooses ? { ...state, mode } : state, event);
     if (!following) continue;
     // A refusal while aborting is as good: the receiver has seen a newer generation.
     const isOver = event === "done" || state.phase === "aborting";
     if (isOver && state.effect) effects.push(state.effect);
+    decision = decided;
     state = following;
     states.push(state);
   }
