@@ -1,3 +1,4 @@
+import { clusters } from "~encore/clients";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import * as dns from "./api";
@@ -33,7 +34,8 @@ describe("zones", () => {
 
   it("are listed with their serial", async () => {
     const { items } = await dns.listZones();
-    expect(items.map(({ name }) => name).sort()).toEqual(["example.test", PLATFORM]);
+    const names = items.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(["example.test", PLATFORM]));
     expect(items[0]!.serial).toBeGreaterThan(1.7e9);
   });
 });
@@ -121,6 +123,42 @@ describe("a restart", () => {
     const again = catalogOf({ platformZone: PLATFORM, validationZone: "" });
     again.apply(snapshot.batch());
     expect(again.zones).toEqual(catalog.zones);
+  });
+});
+
+describe("domains", () => {
+  const hostname = "shop.example.test";
+  let replId = "";
+
+  beforeAll(async () => {
+    const token = { authData: { userID: "test" } };
+    const ingress = ["127.0.1.1"];
+    await clusters.addCluster({ id: "east", ingress, httpPort: 8080, listen: [] }, token);
+    replId = (await clusters.createRepl({ name: "shop", owner: "demo" }, token)).id;
+  });
+
+  it("are verified by a CNAME to their repl, and handed to the proxies", async () => {
+    const target = `${replId}.id.${PLATFORM}`;
+    const added = await dns.addDomain({ hostname: "Shop.example.test", replId });
+    expect(added).toMatchObject({ hostname, target, status: "pending", reason: null });
+    const early = await dns.verifyDomain({ hostname });
+    expect(early).toMatchObject({ status: "pending", reason: expect.stringContaining("no CNAME") });
+    await put("shop", "CNAME", target);
+    const late = await dns.verifyDomain({ hostname });
+    expect(late).toMatchObject({ status: "verified", reason: null });
+    expect((await clusters.lookup({ hostname })).replId).toBe(replId);
+    expect((await dns.listDomains({ replId })).items).toEqual([late]);
+    await dns.removeDomain({ hostname });
+    expect((await clusters.lookup({ hostname })).found).toBe(false);
+    expect((await dns.listDomains({})).items).toEqual([]);
+  });
+
+  it("need their repl, and a host name that is not the platform's", async () => {
+    const add = (name: string, id: string) => dns.addDomain({ hostname: name, replId: id });
+    await expect(add("a.example.org", "nobody")).rejects.toMatchObject({ code: "not_found" });
+    for (const name of ["_a.example.org", "org", PLATFORM, `id.${PLATFORM}`]) {
+      await expect(add(name, replId)).rejects.toMatchObject({ code: "invalid_argument" });
+    }
   });
 });
 
