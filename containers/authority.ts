@@ -50,4 +50,3 @@ export async function readLog(after: number, isQuick: boolean): Promise<readonly
   const answer = await askTail(() => clusters.tail({ after, waitMs, limit: TAIL_LIMIT }));
   return answer.items;
 }
-

@@ -127,7 +127,11 @@ async function traced<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await untilOpen(clusterId);
-  const attributes = { "stele.cluster": clusterId, "stele.repl": replId, "stele.generation": generation };
+  const attributes = {
+    "stele.cluster": clusterId,
+    "stele.repl": replId,
+    "stele.generation": generation,
+  };
   return await withSpan(`containers.${step}`, { parent: traceparent, attributes }, work);
 }
 

@@ -42,7 +42,8 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 const limits = { maxFiles: 100, maxBytes: 10_000 };
-const deployed = () => deploy({ kind: "deploy", from: site, generationDir: east, uid: null, limits });
+const deployed = () =>
+  deploy({ kind: "deploy", from: site, generationDir: east, uid: null, limits });
 const copied = (final: boolean) =>
   copy({ kind: "copy", fromDir: east, generationDir: west, uid: null, final });
 const inEast = (path: string): string => join(filesOf(east), path);
@@ -155,7 +156,8 @@ describe("copy", () => {
     copied(true);
     expect(readFileSync(inWest("locked/file"), "utf8")).toBe("in");
     expect(lstatSync(inWest("locked")).mode & 0o777).toBe(0o555);
-    for (const folder of [site, filesOf(east), filesOf(west)]) chmodSync(join(folder, "locked"), 0o755);
+    for (const folder of [site, filesOf(east), filesOf(west)])
+      chmodSync(join(folder, "locked"), 0o755);
   });
 
   it("names what it cannot copy", async () => {

@@ -182,7 +182,9 @@ export function deploy({ from, generationDir, uid, limits }: DeployJob): Copied 
   const change = difference(manifest, scan(to).manifest);
   const wanted = new Set(manifest.map(({ path }) => path));
   const released = new Set(readManifest(generationDir).map(({ path }) => path));
-  const remove = change.remove.filter((path) => wanted.has(path) || isDisposable(to, path, released));
+  const remove = change.remove.filter(
+    (path) => wanted.has(path) || isDisposable(to, path, released),
+  );
   apply({ ...change, remove }, from, to, { uid });
   writeWhole(manifestOf(generationDir), JSON.stringify(manifest));
   return summary(manifest, change.write, []);
@@ -201,7 +203,11 @@ function leadsOut({ path, target }: Entry): boolean {
   return target.startsWith("/") || normalize(join(dirname(path), target)).startsWith("..");
 }
 
-function summary(manifest: Manifest, changed: readonly Entry[], special: readonly string[]): Copied {
+function summary(
+  manifest: Manifest,
+  changed: readonly Entry[],
+  special: readonly string[],
+): Copied {
   return {
     files: manifest.length,
     bytes: totalBytes(manifest),

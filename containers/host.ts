@@ -29,7 +29,14 @@ const NOBODY_UID = 65_534;
 /** Others may pass through, but not look around. */
 const PASS_MODE = 0o711;
 /** Where Linux and macOS keep programs, for those apps whose platform was started with less. */
-const SYSTEM_PATH = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/opt/homebrew/bin"];
+const SYSTEM_PATH = [
+  "/usr/local/bin",
+  "/usr/bin",
+  "/bin",
+  "/usr/sbin",
+  "/sbin",
+  "/opt/homebrew/bin",
+];
 
 /** What this machine gives apps. */
 export interface Host {

@@ -9,7 +9,8 @@ import { markerOf } from "./drivers/driver";
 import { localClusters } from "./local";
 import { callOffStart, containerDriver, lock, stopLocked } from "./runner";
 import { config } from "./settings";
-import { clusterStore, type ContainerRow } from "./store";
+import { clusterStore } from "./store";
+import type { ContainerRow } from "./store-rows";
 import { reconcile, startSweep } from "./sweep";
 import { startTail, type Tail } from "./tail";
 

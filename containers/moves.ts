@@ -21,7 +21,8 @@ import {
   wakeKey,
 } from "./runner";
 import { config } from "./settings";
-import { type ClusterStore, clusterStore, type RouteChange, type RouteDetails } from "./store";
+import { type ClusterStore, clusterStore } from "./store";
+import type { RouteChange, RouteDetails } from "./store-rows";
 
 /** What every command carries. */
 export interface MoveCommand {
@@ -245,7 +246,8 @@ export async function boot(command: MoveCommand): Promise<BootOutcome> {
   const ref = refOf(command, generation);
   return await lock.run(markerOf(ref), async () => {
     const leaseMs = config().startTimeoutMs + config().bootLeaseMs;
-    if (!(await store.renewLease(replId, generation, leaseMs))) return await bootRefused(store, ref);
+    if (!(await store.renewLease(replId, generation, leaseMs)))
+      return await bootRefused(store, ref);
     const container = await store.container(replId, generation);
     if (container?.state === "running" && containerDriver().isRunning(ref)) {
       const { upstreamHost, upstreamPort } = container;
@@ -392,7 +394,8 @@ export async function drainOld(
 export async function cleanup({ clusterId, replId }: MoveCommand): Promise<CommandOutcome> {
   const store = clusterStore(clusterId);
   const route = await store.route(replId);
-  const isHere = route?.state === "active" || route?.state === "frozen" || route?.state === "staged";
+  const isHere =
+    route?.state === "active" || route?.state === "frozen" || route?.state === "staged";
   const live = (await store.containersOf(replId)).filter(({ state }) => isLive(state));
   const kept = new Set(live.map(({ generation }) => generation));
   if (isHere) kept.add(route.generation);

@@ -10,11 +10,11 @@ import { detect, LOOKED_FOR, type Recognised } from "./core/detect";
 import { isLive } from "./core/lifecycle";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { deployFiles } from "./files";
-import { generationDir, makeGenerationDir } from "./host";
+import { makeGenerationDir } from "./host";
 import { kickTail } from "./kick";
 import { untilOpen } from "./local";
 import { lastLines } from "./logs";
-import { drainAndStopLocked, lock, startLocked, uidOf } from "./runner";
+import { drainAndStopLocked, lock, refFields, startLocked, uidOf } from "./runner";
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
 
@@ -51,7 +51,9 @@ async function settledHome(replId: string): Promise<{ home: Home; store: Cluster
     if (route?.state === "active" && route.generation === home.generation) return { home, store };
     if (performance.now() > end) {
       const state = route?.state === "frozen" ? "is being moved" : "is not ready";
-      throw APIError.unavailable(`Repl "${replId}" ${state} in cluster "${home.clusterId}": try again`);
+      throw APIError.unavailable(
+        `Repl "${replId}" ${state} in cluster "${home.clusterId}": try again`,
+      );
     }
     kickTail();
     await delay(LOOK_EVERY_MS);
@@ -67,7 +69,7 @@ export async function deploy(
   const from = checkedDirectory(directory);
   const recognised = recognise(from, command);
   const { home, store } = await settledHome(replId);
-  const ref: ContainerRef = { ...home, replId };
+  const ref = refOf(home);
   return await lock.run(markerOf(ref), async () => {
     const release = await replaceFiles(store, ref, from, recognised);
     const started = await startLocked(store, ref, null);
@@ -77,7 +79,7 @@ export async function deploy(
   });
 }
 
-function refFields({ clusterId, replId, generation }: ContainerRef): ContainerRef {
+function refOf({ clusterId, replId, generation }: Home): ContainerRef {
   return { clusterId, replId, generation };
 }
 
@@ -155,7 +157,7 @@ async function startError(ref: ContainerRef, reason: string): Promise<APIError> 
 /** Stops the container; the next request wakes it. */
 export async function putToSleep(replId: string): Promise<void> {
   const { home, store } = await settledHome(replId);
-  const ref: ContainerRef = { ...refFields(home) };
+  const ref = refOf(home);
   await lock.run(markerOf(ref), async () => {
     const container = await store.container(replId, home.generation);
     if (container && isLive(container.state)) {
@@ -167,7 +169,7 @@ export async function putToSleep(replId: string): Promise<void> {
 /** Stops and starts the container. */
 export async function restartContainer(replId: string): Promise<void> {
   const { home, store } = await settledHome(replId);
-  const ref: ContainerRef = { ...refFields(home) };
+  const ref = refOf(home);
   await lock.run(markerOf(ref), async () => {
     const container = await store.container(replId, home.generation);
     if (container && isLive(container.state)) {

@@ -8,6 +8,7 @@ import { singleFlight } from "../shared/single-flight";
 import { untilQuiet } from "./acks";
 import { isHome } from "./authority";
 import type { Endpoint } from "./core/ports";
+import { isLive } from "./core/lifecycle";
 import { afterCrash } from "./core/restart";
 import type { RouteRow } from "./core/route";
 import {
@@ -22,7 +23,8 @@ import { generationDir, host, logFile, makeGenerationDir } from "./host";
 import { KeyedLock } from "./keyed-lock";
 import { appendToLog } from "./logs";
 import { config } from "./settings";
-import { type ClusterStore, clusterStore, type ContainerRow, type Release } from "./store";
+import { type ClusterStore, clusterStore } from "./store";
+import type { ContainerRow, Release } from "./store-rows";
 import { portRangeOf } from "./ports-of-cluster";
 
 /** A request that comes just after a crash waits for the restart rather than fail. */
@@ -59,14 +61,17 @@ const events: DriverEvents = {
   onExit: (ref, { reason }) => {
     crashed(ref, reason).catch((error: unknown) => {
       // The sweep finds a row whose container does not run.
-      log.warn("cannot record the end of a container", { ...ref, error: String(error) });
+      log.warn("cannot record the end of a container", { ...refFields(ref), error: String(error) });
     });
   },
   onIncarnation: (ref, { pid, identity }) => {
     clusterStore(ref.clusterId)
       .spawned(ref.replId, ref.generation, pid, identity)
       .catch((error: unknown) => {
-        log.warn("cannot record a container's process", { ...ref, error: String(error) });
+        log.warn("cannot record a container's process", {
+          ...refFields(ref),
+          error: String(error),
+        });
       });
   },
 };
@@ -77,10 +82,13 @@ export function containerDriver(): ContainerDriver {
   return driver;
 }
 
-/** Another driver, told of the same events. */
-export function useDriver(make: (driverEvents: DriverEvents) => ContainerDriver): void {
-  driver?.close();
-  driver = make(events);
+/** For logs: just what names it. */
+export function refFields({
+  clusterId,
+  replId,
+  generation,
+}: ContainerRef): Record<string, string | number> {
+  return { clusterId, replId, generation };
 }
 
 const refOf = (store: ClusterStore, replId: string, generation: number): ContainerRef => ({
@@ -189,7 +197,7 @@ export async function startLocked(
     await stopLocked(store, ref, "its route changed while it started");
     return refusalOf(route) ?? answer("failed", generation, "its route changed while it started");
   } catch (error) {
-    return await startFailed(store, ref, before, abort.signal, error as Error);
+    return await startFailed(store, ref, { before, signal: abort.signal, error: error as Error });
   } finally {
     starts.delete(markerOf(ref));
   }
@@ -199,12 +207,16 @@ function isHomeOrStaged(route: RouteRow): boolean {
   return route.state === "active" || route.state === "staged";
 }
 
+interface FailedStart {
+  readonly before: ContainerRow | null;
+  readonly signal: AbortSignal;
+  readonly error: Error;
+}
+
 async function startFailed(
   store: ClusterStore,
   ref: ContainerRef,
-  before: ContainerRow | null,
-  signal: AbortSignal,
-  error: Error,
+  { before, signal, error }: FailedStart,
 ): Promise<WakeOutcome> {
   const { replId, generation } = ref;
   if (signal.aborted) {
@@ -221,7 +233,7 @@ async function startFailed(
     autoRestart: crash.automatic,
   });
   appendToLog(ref, `cannot start: ${error.message}`);
-  log.info("container failed to start", { ...ref, reason: error.message });
+  log.info("container failed to start", { ...refFields(ref), reason: error.message });
   return answer("failed", generation, error.message);
 }
 
@@ -344,16 +356,18 @@ export async function sleepIfUnused(store: ClusterStore, ref: ContainerRef): Pro
 export async function crashed(ref: ContainerRef, reason: string): Promise<void> {
   const store = clusterStore(ref.clusterId);
   const container = await store.container(ref.replId, ref.generation);
-  if (container?.state !== "running" && container?.state !== "starting") return;
+  if (!container || !isLive(container.state)) return;
   const upMs = container.startedAt ? Date.now() - container.startedAt.getTime() : 0;
   const crash = afterCrash({ crashes: container.crashes, upMs }, Math.random());
-  await store.ended(ref.replId, ref.generation, {
+  const isFirst = await store.ended(ref.replId, ref.generation, {
     state: "failed",
     reason,
     crashes: crash.crashes,
     restartAt: new Date(Date.now() + crash.waitMs),
     autoRestart: crash.automatic,
   });
+  // The driver tells of it and the sweep sees it; it is one crash.
+  if (!isFirst) return;
   appendToLog(ref, `ended by itself: ${reason}`);
-  log.info("container ended by itself", { ...ref, reason, crashes: crash.crashes });
+  log.info("container ended by itself", { ...refFields(ref), reason, crashes: crash.crashes });
 }

@@ -23,7 +23,9 @@ function portRange(value: string): PortRange {
   const match = /^(\d{1,5})-(\d{1,5})$/.exec(value);
   const [first, last] = [Number(match?.[1]), Number(match?.[2])];
   if (!(first >= 1024 && last <= 65_535 && last - first + 1 >= MIN_PORTS)) {
-    throw new Error(`two ports from 1024 to 65535, at least ${MIN_PORTS} apart, such as 20000-31999`);
+    throw new Error(
+      `two ports from 1024 to 65535, at least ${MIN_PORTS} apart, such as 20000-31999`,
+    );
   }
   return { first, last };
 }

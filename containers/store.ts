@@ -1,6 +1,5 @@
 import type { Transaction } from "encore.dev/storage/sqldb";
 
-import type { ContainerState } from "./core/lifecycle";
 import type { Endpoint } from "./core/ports";
 import {
   decide,
@@ -11,109 +10,32 @@ import {
 } from "./core/route";
 import { db } from "./db";
 import { isLocal, notLocal } from "./local";
-
-/** A route as it stands in the database. */
-export interface Route extends RouteRow {
-  readonly replId: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly upstreamHost: string | null;
-  readonly upstreamPort: number | null;
-  readonly version: number;
-  readonly migrationId: string | null;
-  /** Staged and booted: until when somebody must have verified it. */
-  readonly leaseUntil: Date | null;
-  readonly leaseEnded: boolean;
-  readonly freezeEnded: boolean;
-  readonly cutAt: Date | null;
-}
-
-/** What a command carries besides what the rules look at. */
-export interface RouteDetails {
-  readonly name?: string;
-  readonly owner?: string;
-  readonly migrationId?: string;
-  readonly freezeDeadline?: Date;
-}
-
-export interface RouteChange extends RouteDecision {
-  readonly before: RouteRow;
-  /** Of the row as it stands now. */
-  readonly version: number;
-}
-
-export interface ContainerRow {
-  readonly replId: string;
-  readonly generation: number;
-  readonly state: ContainerState;
-  readonly pid: number | null;
-  readonly identity: string | null;
-  readonly port: number;
-  readonly upstreamHost: string | null;
-  readonly upstreamPort: number | null;
-  readonly reason: string | null;
-  readonly crashes: number;
-  readonly restartAt: Date | null;
-  readonly autoRestart: boolean;
-  readonly startedAt: Date | null;
-  readonly retiredAt: Date | null;
-}
-
-export interface Release {
-  readonly release: number;
-  readonly command: string;
-  readonly framework: string;
-}
-
-/** How a container ended. */
-export interface Ending {
-  readonly state: "stopped" | "failed";
-  readonly reason: string | null;
-  readonly crashes: number;
-  /** Not to be started before; null when at once. */
-  readonly restartAt: Date | null;
-  /** Whether the sweep starts it then, without being asked. */
-  readonly autoRestart: boolean;
-}
-
-export interface UseRow {
-  readonly replId: string;
-  readonly generation: number;
-  readonly startedAt: Date | null;
-  readonly lastHitAt: Date | null;
-  readonly inFlight: number;
-}
-
-export interface Peer {
-  readonly id: string;
-  readonly ingress: readonly string[];
-  readonly httpPort: number;
-  readonly listen: readonly string[];
-  readonly apiUrl: string | null;
-  readonly removed: boolean;
-}
+import {
+  type ContainerRow,
+  type Ending,
+  type Peer,
+  type Release,
+  type Route,
+  type RouteChange,
+  type RouteDetails,
+  SELECT_CONTAINER,
+  SELECT_ROUTE,
+  type UseRow,
+} from "./store-rows";
 
 /** A page of the API; there is no paging yet, and a list must end somewhere. */
 const MAX_LIST = 10_000;
 
-const SELECT_ROUTE = `
-  SELECT repl_id AS "replId", name, owner, state, generation, fence, frozen_by AS "frozenBy",
-    peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
-    upstream_port AS "upstreamPort", version, migration_id AS "migrationId",
-    lease_until AS "leaseUntil", coalesce(lease_until < now(), false) AS "leaseEnded",
-    coalesce(freeze_deadline < now(), false) AS "freezeEnded", cut_at AS "cutAt"
-  FROM route`;
-
-const SELECT_CONTAINER = `
-  SELECT repl_id AS "replId", generation, state, pid, identity, port,
-    upstream_host AS "upstreamHost", upstream_port AS "upstreamPort", reason, crashes,
-    restart_at AS "restartAt", auto_restart AS "autoRestart", started_at AS "startedAt",
-    retired_at AS "retiredAt"
-  FROM container`;
-
 /** The string that a LISTEN connection of our own needs. */
 export function connectionString(): string {
   return db.connectionString;
+}
+
+interface RouteWrite {
+  readonly replId: string;
+  readonly row: RouteRow;
+  readonly details: RouteDetails;
+  readonly version: number;
 }
 
 async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -176,7 +98,7 @@ export class ClusterStore {
       const before: RouteRow = found ?? NO_ROUTE;
       const decision = decide(before, command);
       if (decision.outcome === "done") {
-        await this.writeRoute(tx, replId, decision.row, details, version);
+        await this.writeRoute(tx, { replId, version, row: decision.row, details });
         await this.retire(tx, replId, decision);
       }
       const stands = decision.outcome === "done" ? version : (found?.version ?? 0);
@@ -196,10 +118,7 @@ export class ClusterStore {
 
   private async writeRoute(
     tx: Transaction,
-    replId: string,
-    row: RouteRow,
-    details: RouteDetails,
-    version: number,
+    { replId, row, details, version }: RouteWrite,
   ): Promise<void> {
     const { name = null, owner = null, migrationId = null, freezeDeadline = null } = details;
     await tx.exec`
@@ -397,21 +316,26 @@ export class ClusterStore {
         AND generation = ${generation} AND state IN ('starting', 'running')`;
   }
 
-  /** Its processes are gone: no proxy may dial it, and whoever comes wakes it anew. */
-  async ended(replId: string, generation: number, ending: Ending): Promise<void> {
-    await inTransaction(async (tx) => {
+  /**
+   * Its processes are gone: no proxy may dial it, and whoever comes wakes it anew. False when that was
+   * known already.
+   */
+  async ended(replId: string, generation: number, ending: Ending): Promise<boolean> {
+    return await inTransaction(async (tx) => {
       const version = await this.tick(tx);
-      await tx.exec`
+      const row = await tx.queryRow`
         UPDATE container SET state = ${ending.state}, pid = NULL, identity = NULL,
           upstream_host = NULL, upstream_port = NULL, reason = ${ending.reason},
           crashes = ${ending.crashes}, auto_restart = ${ending.autoRestart},
           restart_at = CASE WHEN retired_at IS NULL THEN ${ending.restartAt}::timestamptz END
         WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
-          AND generation = ${generation}`;
+          AND generation = ${generation} AND state IN ('starting', 'running', 'stopping')
+        RETURNING state`;
       await tx.exec`
         UPDATE route SET upstream_host = NULL, upstream_port = NULL, version = ${version}
         WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
           AND generation = ${generation} AND upstream_host IS NOT NULL`;
+      return row !== null;
     });
   }
 

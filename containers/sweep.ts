@@ -10,17 +10,10 @@ import { replsOnDisk } from "./host";
 import { localClusters } from "./local";
 import { rotateLog } from "./logs";
 import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
-import {
-  containerDriver,
-  crashed,
-  lock,
-  sleepIfUnused,
-  stopLocked,
-  wake,
-  wakeKey,
-} from "./runner";
+import { containerDriver, crashed, lock, sleepIfUnused, stopLocked, wake, wakeKey } from "./runner";
 import { config } from "./settings";
-import { type ClusterStore, clusterStore, type ContainerRow, type Route } from "./store";
+import { type ClusterStore, clusterStore } from "./store";
+import type { ContainerRow, Route } from "./store-rows";
 
 /** Deadlines are seconds; a quarter of one late is little against them. */
 const EVERY_MS = 250;
@@ -132,7 +125,11 @@ async function sweepContainer(store: ClusterStore, container: ContainerRow): Pro
   }
 }
 
-async function stopUnlessHeld(store: ClusterStore, ref: ContainerRef, reason: string): Promise<void> {
+async function stopUnlessHeld(
+  store: ClusterStore,
+  ref: ContainerRef,
+  reason: string,
+): Promise<void> {
   if (lock.isHeld(markerOf(ref))) return;
   await lock.run(markerOf(ref), () => stopLocked(store, ref, reason));
 }
@@ -189,7 +186,12 @@ async function reconcileOne(store: ClusterStore, row: ContainerRow): Promise<voi
   const { replId, generation, pid, identity, upstreamHost: host, upstreamPort: port } = row;
   const ref = { clusterId: store.clusterId, replId, generation };
   if (row.state === "running" && pid && identity && host !== null && port !== null) {
-    const isAdopted = await containerDriver().adopt({ ref, pid, identity, upstream: { host, port } });
+    const isAdopted = await containerDriver().adopt({
+      ref,
+      pid,
+      identity,
+      upstream: { host, port },
+    });
     if (isAdopted) {
       log.info("container adopted", { ...ref, pid });
       return;

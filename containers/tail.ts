@@ -5,20 +5,16 @@ import log from "encore.dev/log";
 import { backoffMs } from "../shared/backoff";
 import { singleFlight } from "../shared/single-flight";
 import { type LogEntry, readLog, TAIL_LIMIT } from "./authority";
+import { KeyedLock } from "./keyed-lock";
 import { onKick } from "./kick";
 import { localClusters, markOpen, setLocalClusters } from "./local";
 import { carryOut, discardRepl } from "./moves";
 import { markCaughtUp } from "./runner";
 import { config } from "./settings";
 import { clusterStore, type ClusterStore } from "./store";
-import {
-  cursor,
-  knownClusters,
-  REGISTRY,
-  setCursor,
-  setKnownCluster,
-} from "./store-registry";
+import { cursor, knownClusters, REGISTRY, setCursor, setKnownCluster } from "./store-registry";
 
+const applying = new KeyedLock();
 const RETRY = { minMs: 50, maxMs: 2_000 };
 
 /** Called when a cluster becomes one of this process; it is done before its log is read. */
@@ -38,7 +34,12 @@ type Cursors = Map<string, number>;
  * own, so that a cluster that was added today begins at the log's beginning; one long poll serves all.
  */
 export function startTail(onLocal: OnLocal): Tail {
-  const state: TailState = { cursors: new Map(), onLocal, isClosed: false, unready: "not read yet" };
+  const state: TailState = {
+    cursors: new Map(),
+    onLocal,
+    isClosed: false,
+    unready: "not read yet",
+  };
   const stopKicks = onKick(() => {
     if (!state.isClosed) void readQuick(state).catch(() => undefined);
   });
@@ -61,7 +62,7 @@ interface TailState {
 }
 
 async function run(state: TailState): Promise<void> {
-  for (let failures = 0; !state.isClosed; ) {
+  for (let failures = 0; !state.isClosed;) {
     try {
       if (state.unready !== null) await adoptClusters(state);
       await readOnce(state, state.unready !== null);
@@ -106,9 +107,12 @@ async function readQuick(state: TailState): Promise<void> {
 async function readOnce(state: TailState, isQuick: boolean): Promise<void> {
   const after = Math.min(...state.cursors.values());
   const entries = await readLog(after, isQuick);
-  for (const reader of [...state.cursors.keys()].sort(registryFirst)) {
-    await applyTo(state, reader, entries);
-  }
+  // The long poll and a quick read may bring the same: one applies it, the other finds it applied.
+  await applying.run("", async () => {
+    for (const reader of [...state.cursors.keys()].sort(registryFirst)) {
+      await applyTo(state, reader, entries);
+    }
+  });
   const isEnd = entries.length < TAIL_LIMIT;
   if (!isEnd || [...state.cursors.values()].some((seq) => seq < after)) return;
   for (const clusterId of localClusters()) markCaughtUp(clusterId);

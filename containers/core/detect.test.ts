@@ -32,7 +32,12 @@ describe("detect", () => {
     ],
     ["main", { ...npm({ main: "it's.js" }), names: ["it's.js"] }, `node 'it'\\''s.js'`, "Node.js"],
     ["index.js", { names: ["index.js", "index.html"] }, "node index.js", "Node.js"],
-    ["broken package.json", { names: ["server.js"], packageJson: "{" }, "node server.js", "Node.js"],
+    [
+      "broken package.json",
+      { names: ["server.js"], packageJson: "{" },
+      "node server.js",
+      "Node.js",
+    ],
     ["main.py", { names: ["main.py"] }, "python3 main.py", "Python"],
     [
       "Flask",

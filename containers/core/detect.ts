@@ -21,7 +21,7 @@ export const STATIC_COMMAND = "stele:static";
 /** Said to the owner when nothing was recognised. */
 export const LOOKED_FOR: readonly string[] = [
   "a web: line in Procfile",
-  'scripts.start or main in package.json',
+  "scripts.start or main in package.json",
   "index.js, index.mjs, server.js, server.mjs, app.js, main.js",
   "main.py, app.py, server.py",
   "index.html",

@@ -28,7 +28,12 @@ describe("dutyOf", () => {
     ["its stop was not finished", active, { ...running, state: "stopping", runs: false }, "stop"],
     ["crashed, not yet due", active, crashed, "nothing"],
     ["crashed, due", active, { ...crashed, isDue: true }, "restart"],
-    ["crashed, due, but frozen", { ...active, state: "frozen" }, { ...crashed, isDue: true }, "nothing"],
+    [
+      "crashed, due, but frozen",
+      { ...active, state: "frozen" },
+      { ...crashed, isDue: true },
+      "nothing",
+    ],
     ["stopped", active, { ...running, state: "stopped", runs: false }, "nothing"],
   ])("%s", (_what, route, container, duty) => {
     expect(dutyOf(route, container)).toBe(duty);

@@ -11,7 +11,11 @@ export interface Use {
 const REPORT_MS = 2_000;
 
 /** Whether nobody has used it for `idleStopMs`. An open WebSocket is use. */
-export function isIdle({ startedAt, lastHitAt, inFlight }: Use, now: number, idleStopMs: number): boolean {
+export function isIdle(
+  { startedAt, lastHitAt, inFlight }: Use,
+  now: number,
+  idleStopMs: number,
+): boolean {
   if (inFlight > 0) return false;
   const last = Math.max(startedAt, lastHitAt ?? 0);
   return now - last >= Math.max(idleStopMs, REPORT_MS);

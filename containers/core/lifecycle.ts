@@ -21,7 +21,10 @@ const STEPS: Readonly<
 };
 
 /** The state that `event` leads to, or undefined where it has no meaning. */
-export function nextState(state: ContainerState, event: ContainerEvent): ContainerState | undefined {
+export function nextState(
+  state: ContainerState,
+  event: ContainerEvent,
+): ContainerState | undefined {
   return STEPS[state][event];
 }
 

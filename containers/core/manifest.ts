@@ -26,9 +26,7 @@ export interface Difference {
 }
 
 function sameContent(a: Entry, b: Entry): boolean {
-  return (
-    a.type === b.type && a.size === b.size && a.mtimeMs === b.mtimeMs && a.target === b.target
-  );
+  return a.type === b.type && a.size === b.size && a.mtimeMs === b.mtimeMs && a.target === b.target;
 }
 
 /** Byte order of the path, so that both sides sort alike in every locale. */

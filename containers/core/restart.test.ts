@@ -28,11 +28,16 @@ describe("afterCrash", () => {
 
   it("never waits longer than half a minute", () => {
     fc.assert(
-      fc.property(fc.nat(10_000), fc.nat(59_999), fc.double({ min: 0, max: 0.999, noNaN: true }), (crashes, upMs, random) => {
-        const { waitMs } = afterCrash({ crashes, upMs }, random);
-        expect(waitMs).toBeGreaterThanOrEqual(100);
-        expect(waitMs).toBeLessThanOrEqual(30_000);
-      }),
+      fc.property(
+        fc.nat(10_000),
+        fc.nat(59_999),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (crashes, upMs, random) => {
+          const { waitMs } = afterCrash({ crashes, upMs }, random);
+          expect(waitMs).toBeGreaterThanOrEqual(100);
+          expect(waitMs).toBeLessThanOrEqual(30_000);
+        },
+      ),
     );
   });
 });

@@ -34,7 +34,12 @@ describe("decide", () => {
     ["activates what it staged", staged, at("activate", 5), { state: "active", peer: null }],
     ["activates although fenced", fenced, at("activate", 5), { state: "active", generation: 5 }],
     ["activates what it never had", NO_ROUTE, at("created", 1), { state: "active", generation: 1 }],
-    ["activates over an older home", frozen, at("activate", 7), { state: "active", frozenBy: null }],
+    [
+      "activates over an older home",
+      frozen,
+      at("activate", 7),
+      { state: "active", frozenBy: null },
+    ],
     ["tombstones its home", active, tombstone(5), moved],
     ["tombstones a frozen home", frozen, tombstone(5), moved],
     ["points a tombstone on", moved, tombstone(6), { state: "tombstone", generation: 6 }],

@@ -118,7 +118,12 @@ function deletedRow(row: RouteRow, command: RouteCommand): RouteDecision {
     case "unstage":
     case "thaw":
       return closed(row, command.generation);
-    default:
+    case "unfreeze":
+    case "activate":
+    case "created":
+    case "tombstone":
+    case "lease_ended":
+    case "deleted":
       return unchanged(row);
   }
 }

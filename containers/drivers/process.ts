@@ -159,7 +159,9 @@ export class ProcessDriver implements ContainerDriver {
       const elsewhere = scan.isDue() ? await this.elsewhere(record, spec.port, scan) : null;
       if (elsewhere) return elsewhere;
       if (performance.now() > end) {
-        throw new Error(`it did not listen on $PORT (${spec.port}) within ${spec.startTimeoutMs} ms`);
+        throw new Error(
+          `it did not listen on $PORT (${spec.port}) within ${spec.startTimeoutMs} ms`,
+        );
       }
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
@@ -290,7 +292,7 @@ export class ProcessDriver implements ContainerDriver {
 
   isRunning(ref: ContainerRef): boolean {
     const record = this.running.get(markerOf(ref));
-    return record?.upstream != null && !record.stopping;
+    return record !== undefined && record.upstream !== null && !record.stopping;
   }
 
   async probe(ref: ContainerRef): Promise<boolean> {
