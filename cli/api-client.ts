@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import { Failure } from "./failure";
+import { Failure, usage } from "./failure";
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 
@@ -52,7 +52,7 @@ async function request<T>(
   route: string,
   options: RequestOptions,
 ): Promise<T> {
-  const url = new URL(route, settings.address);
+  const url = locate(settings.address, route);
   for (const [key, value] of Object.entries(options.query ?? {})) {
     if (value !== undefined) url.searchParams.set(key, String(value));
   }
@@ -72,6 +72,14 @@ async function request<T>(
   return parse<T>(settings.address, text);
 }
 
+function locate(address: string, route: string): URL {
+  try {
+    return new URL(route, address);
+  } catch {
+    throw usage(`STELE_API="${address}": expected such as http://127.0.0.1:4000`);
+  }
+}
+
 /** The token that `npm start` wrote; null when there is none to read. */
 function readToken(file: string): string | null {
   try {
@@ -82,7 +90,7 @@ function readToken(file: string): string | null {
 }
 
 function unreachable(address: string, error: unknown, timeoutMs: number): Failure {
-  const { name, cause } = error as { name?: string; cause?: { code?: string } };
+  const { name, cause } = error as { name?: string; cause?: Partial<NodeJS.ErrnoException> };
   if (name === "TimeoutError") {
     return new Failure(`the platform at ${address} did not answer within ${timeoutMs} ms`);
   }
@@ -95,7 +103,7 @@ function unreachable(address: string, error: unknown, timeoutMs: number): Failur
     );
   }
   return new Failure(
-    `the platform at ${address} cannot be reached: ${cause?.code ?? String(error)}`,
+    `the platform at ${address} cannot be reached: ${cause?.code ?? cause?.message ?? String(error)}`,
     1,
     "unavailable",
   );

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 
-const here = resolve(__dirname);
+const here = resolve("examples");
 const cleanups: Array<() => void> = [];
 
 afterEach(() => {

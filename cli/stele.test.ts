@@ -1,0 +1,329 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { choose, splitName } from "./apps";
+import type { Repl } from "./api-types";
+import { nextIngress } from "./commands/clusters";
+import { placeIn } from "./commands/names";
+import { main } from "./stele";
+
+const GOLDEN = "./golden";
+const NOW = Date.parse("2026-01-01T00:01:00.000Z");
+
+const hello: Repl = {
+  id: "habc234defgh",
+  name: "hello",
+  owner: "demo",
+  policy: "auto",
+  clusterId: "east",
+  generation: 3,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  host: "hello.demo.repl.test",
+};
+const cluster = (id: string, address: string, repls: number) => ({
+  id,
+  state: "active",
+  ingress: [address],
+  httpPort: 8080,
+  listen: [`${address}:8080`],
+  apiUrl: null,
+  repls,
+});
+const container = {
+  clusterId: "east",
+  replId: hello.id,
+  generation: 3,
+  state: "running",
+  pid: 4711,
+  port: 20001,
+  startedAt: "2026-01-01T00:00:30.000Z",
+  reason: null,
+};
+const migration = {
+  id: "0b9e",
+  replId: hello.id,
+  from: "east",
+  to: "west",
+  mode: "overlap",
+  phase: "completed",
+  generation: 4,
+  outcome: "completed",
+  reason: null,
+  steps: [
+    { phase: "requested", at: "2026-01-01T00:00:00.000Z", ms: 4 },
+    { phase: "booting", at: "2026-01-01T00:00:00.004Z", ms: 212.4 },
+  ],
+  holdMs: null,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  committedAt: "2026-01-01T00:00:00.300Z",
+  finishedAt: "2026-01-01T00:00:01.400Z",
+};
+const proxy = {
+  clusterId: "east",
+  instanceId: "p1",
+  listening: ["127.0.1.1:8080"],
+  routes: 1,
+  connections: 2,
+  inFlight: 0,
+  held: 0,
+  requests: 1234,
+  forwarded: 5,
+};
+
+const answers: Readonly<Record<string, unknown>> = {
+  "GET /v1/repls": { items: [hello, { ...hello, id: "n", name: "notes", policy: "handoff" }] },
+  "GET /v1/repls/by-name/demo/hello": hello,
+  "GET /v1/clusters": { items: [cluster("east", "127.0.1.1", 2), cluster("west", "127.0.2.1", 0)] },
+  "GET /v1/containers": { items: [container] },
+  "GET /v1/proxies": { items: [proxy] },
+  "GET /v1/dns/instances": {
+    items: [{ instanceId: "d1", seq: 9, listening: ["127.0.0.1:5300"], queries: 77 }],
+  },
+  "GET /v1/migrations": { items: [{ ...migration, outcome: "open", phase: "booting" }] },
+  "POST /v1/migrations": { ...migration, outcome: "open", steps: [] },
+  "GET /v1/migrations/0b9e/watch": migration,
+  "GET /v1/domains": {
+    items: [
+      {
+        hostname: "www.example.com",
+        replId: hello.id,
+        target: "t",
+        status: "verified",
+        reason: null,
+      },
+    ],
+  },
+  "GET /v1/dns/zones": { items: [{ name: "repl.test", serial: 1, names: 2 }] },
+  "GET /v1/dns/zones/repl.test/rrsets": {
+    items: [{ zone: "repl.test", name: "www.repl.test", type: "TXT", ttl: 60, values: ["a", "b"] }],
+  },
+  "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT": {},
+  "GET /v1/repls/habc234defgh/logs": {
+    items: [
+      { at: null, line: "one" },
+      { at: "2026-01-01T00:00:00.000Z", line: "two" },
+    ],
+    next: 8,
+  },
+};
+
+let server: Server;
+let directory: string;
+const seen: Array<{
+  readonly request: string;
+  readonly authorization: string;
+  readonly body: string;
+}> = [];
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "stele-cli-"));
+  writeFileSync(join(directory, "token"), "secret\n");
+  seen.length = 0;
+  server = createServer(
+    (request, response) =>
+      void answer(request).then(([status, body]) => {
+        response
+          .writeHead(status, { "content-type": "application/json" })
+          .end(JSON.stringify(body));
+      }),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+  rmSync(directory, { recursive: true });
+});
+
+async function answer(message: IncomingMessage): Promise<[number, unknown]> {
+  let body = "";
+  for await (const chunk of message) body += String(chunk);
+  const request = `${message.method} ${new URL(message.url ?? "", "http://api").pathname}`;
+  const { authorization = "" } = message.headers;
+  seen.push({ request, authorization, body });
+  if (authorization !== "Bearer secret") return [401, { code: "unauthenticated", message: "no" }];
+  const known = answers[request];
+  if (known !== undefined) return [200, known];
+  return [404, { code: "not_found", message: `no answer to ${request}`, details: null }];
+}
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function stele(line: string, env: Record<string, string> = {}): Promise<Ran> {
+  let out = "";
+  let err = "";
+  const code = await main(line.split(" "), {
+    root: directory,
+    env: {
+      STELE_API: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      STELE_TOKEN_FILE: "token",
+      STELE_DNS: "127.0.0.1:1",
+      ...env,
+    },
+    isTty: false,
+    write: (text) => (out += text),
+    complain: (text) => (err += text),
+    now: () => NOW,
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
+}
+
+describe("what the commands print", () => {
+  it.each([
+    "status",
+    "ls",
+    "clusters ls",
+    "domain ls",
+    "dns ls",
+    "logs hello.demo",
+    "move hello west",
+  ])("%s", async (line) => {
+    const { code, out, err } = await stele(line);
+    expect([code, err]).toEqual([0, ""]);
+    const name = line.replaceAll(/[ .]/g, "-");
+    await expect(out).toMatchFileSnapshot(`${GOLDEN}/out-${name}.txt`);
+  });
+
+  it.each(["status", "ls", "clusters ls", "domain ls", "dns ls", "move hello west"])(
+    "%s --json is JSON",
+    async (line) => {
+      const { code, out } = await stele(`${line} --json`);
+      expect(code).toBe(0);
+      expect(JSON.parse(out)).toBeTypeOf("object");
+    },
+  );
+
+  it("where says so when the name server is silent", async () => {
+    const { code, out } = await stele("where hello.demo");
+    expect(code).toBe(0);
+    expect(out).toContain("127.0.0.1:1 does not answer for hello.demo.repl.test A");
+  });
+
+  it("logs --json is a line of JSON for each line", async () => {
+    const { out } = await stele("logs hello --json");
+    const lines = out.trim().split("\n");
+    expect(lines.map((line) => (JSON.parse(line) as { line: string }).line)).toEqual([
+      "one",
+      "two",
+    ]);
+  });
+});
+
+describe("what the commands ask", () => {
+  it("the API with the token of the file", async () => {
+    await stele("ls");
+    expect(seen.every(({ authorization }) => authorization === "Bearer secret")).toBe(true);
+  });
+
+  it("encodes what goes into a path", async () => {
+    const { code } = await stele("dns set @ txt one two --ttl 5");
+    expect(code).toBe(0);
+    expect(seen.at(-1)).toMatchObject({
+      request: "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT",
+      body: JSON.stringify({ ttl: 5, values: ["one", "two"] }),
+    });
+  });
+});
+
+describe("failures", () => {
+  it.each([
+    ["where nothing", 1, 'stele: there is no app "nothing": stele ls lists them\n'],
+    ["rm hello.ann", 1, "stele: no answer to GET /v1/repls/by-name/ann/hello\n"],
+    [
+      "move hello west --mode fly",
+      2,
+      'stele: --mode "fly": asleep, overlap, handoff are the modes\n',
+    ],
+    ["clusters set east", 2, "stele: nothing to change: give --state, --ingress or --listen\n"],
+    [
+      "clusters add x --listen 8080",
+      2,
+      'stele: --listen "8080": expected an address and a port, such as 127.0.3.1:8080\n',
+    ],
+    ["demo --seconds 1", 2, 'stele: --seconds "1": at least 5\n'],
+    ["deploy /nowhere/at/all", 1, 'stele: cannot deploy "/nowhere/at/all": it is no directory\n'],
+  ])("%s", async (line, code, message) => {
+    const ran = await stele(line);
+    expect([ran.code, ran.err]).toEqual([code, message]);
+  });
+
+  it("a platform that does not run is said in one line", async () => {
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    const address = `http://127.0.0.1:${port}`;
+    expect(await stele("ls", { STELE_API: address })).toEqual({
+      code: 1,
+      out: "",
+      err: `stele: the platform is not running at ${address}: start it with npm start\n`,
+    });
+  });
+
+  it("an address that is none is a matter of usage", async () => {
+    const { code, err } = await stele("ls", { STELE_API: "here" });
+    expect([code, err]).toEqual([
+      2,
+      'stele: STELE_API="here": expected such as http://127.0.0.1:4000\n',
+    ]);
+  });
+
+  it("a missing and a wrong token are told apart", async () => {
+    const missing = await stele("ls", { STELE_TOKEN_FILE: "none" });
+    expect(missing.err).toContain("asks for a token: name its file in STELE_TOKEN_FILE");
+    writeFileSync(join(directory, "wrong"), "guess");
+    const wrong = await stele("ls", { STELE_TOKEN_FILE: "wrong" });
+    expect(wrong.err).toContain("refuses the token in");
+  });
+});
+
+describe("names", () => {
+  it("splits name.owner, also out of a whole host", () => {
+    expect(splitName("Hello.demo")).toEqual({ name: "hello", owner: "demo" });
+    expect(splitName("hello.demo.repl.localhost")).toEqual({ name: "hello", owner: "demo" });
+    expect(splitName("hello")).toBeUndefined();
+    expect(splitName("hello.")).toBeUndefined();
+  });
+
+  it("prefers the default owner, and asks where several others have the name", () => {
+    const of = (owner: string): Repl => ({ ...hello, owner });
+    expect(choose([of("ann"), of("demo")], "hello").owner).toBe("demo");
+    expect(choose([of("ann")], "hello").owner).toBe("ann");
+    expect(() => choose([of("ann"), of("ben")], "hello")).toThrow(
+      '"hello" may be hello.ann, hello.ben: say which',
+    );
+  });
+
+  it.each([
+    [["repl.test"], "www", "repl.test", "www"],
+    [["repl.test"], "@", "repl.test", "@"],
+    [["repl.test"], "repl.test.", "repl.test", "@"],
+    [["repl.test", "a.repl.test"], "x.a.repl.test", "a.repl.test", "x"],
+  ])("in %j, %s is in %s as %s", (zones, text, zone, name) => {
+    expect(placeIn(zones, text)).toEqual({ zone, name });
+  });
+
+  it("asks for the zone where it cannot know it", () => {
+    expect(() => placeIn(["a.test", "b.test"], "www")).toThrow("--zone is missing");
+    expect(() => placeIn(["a.test"], "www.c.test.")).toThrow("is in no zone of ours: a.test");
+    expect(() => placeIn([], "www")).toThrow("there is no zone");
+  });
+
+  it("finds the next loopback address for a cluster", () => {
+    const at = (...ingress: string[]) => ({ ...cluster("c", "", 0), ingress }) as never;
+    expect(nextIngress([])).toEqual(["127.0.1.1"]);
+    expect(nextIngress([at("127.0.1.1"), at("127.0.3.1")])).toEqual(["127.0.2.1"]);
+    expect(() => nextIngress([at("192.0.2.1")])).toThrow("--ingress is missing");
+  });
+});
