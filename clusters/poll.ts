@@ -22,9 +22,9 @@ export interface TailPosition {
 
 export interface Tail {
   /** An empty list when the time is over. A refusal when too many wait, or the process ends. */
-  read(position: TailPosition): Promise<LogEntry[] | "too_many" | "closed">;
+  readonly read: (position: TailPosition) => Promise<LogEntry[] | "too_many" | "closed">;
   /** Something was written, or may have been: whoever waits reads again. */
-  wake(): void;
+  readonly wake: () => void;
 }
 
 interface Nap {

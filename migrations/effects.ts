@@ -13,7 +13,7 @@ const DRAIN_WAIT_MS = 5_000;
 export interface Outside {
   readonly authority: Authority;
   client(clusterId: string, timeoutMs: number): ClusterClient;
-  publish(event: ReplMoved): Promise<void>;
+  readonly publish: (event: ReplMoved) => Promise<void>;
   /** Whether an error says that it can never be done, and not that something is out of order. */
   isRefusal(error: unknown): boolean;
   /** Milliseconds since the epoch. */

@@ -33,7 +33,8 @@ async function claimOne(id: string, leaseOwner: string): Promise<store.Migration
   return (await store.claim(leaseOwner, 1_000)).find((row) => row.id === id);
 }
 
-function advance(id: string, leaseOwner: string, from: Phase, to: Phase, facts = {}) {
+function advance(id: string, leaseOwner: string, phases: [Phase, Phase], facts = {}) {
+  const [from, to] = phases;
   return store.advance({ id, leaseOwner, from, to, facts });
 }
 
@@ -64,8 +65,8 @@ describe("a migration's row", () => {
     });
     await claimOne(id, "a");
     const facts = { mode: "overlap", fromGeneration: 1, generation: 2 } as const;
-    expect(await advance(id, "a", "requested", "reserving")).toBe(true);
-    expect(await advance(id, "a", "reserving", "preparing", facts)).toBe(true);
+    expect(await advance(id, "a", ["requested", "reserving"])).toBe(true);
+    expect(await advance(id, "a", ["reserving", "preparing"], facts)).toBe(true);
     const { steps, ...migration } = await find(id);
     expect(migration).toMatchObject({ phase: "preparing", mode: "overlap", generation: 2 });
     expect(steps.map(({ phase }) => phase)).toEqual(["requested", "reserving"]);
@@ -81,9 +82,9 @@ describe("a migration's row", () => {
     expect(await store.findOpen(replId)).toEqual({ id });
     await claimOne(id, "a");
     const facts = { generation: 2, seq: 9 };
-    expect(await advance(id, "a", "requested", "switching", facts)).toBe(true);
+    expect(await advance(id, "a", ["requested", "switching"], facts)).toBe(true);
     await expect(insert(replId)).rejects.toThrow("is open");
-    expect(await advance(id, "a", "switching", "draining")).toBe(true);
+    expect(await advance(id, "a", ["switching", "draining"])).toBe(true);
     const next = await insert(replId);
     expect(await store.findOpen(replId)).toEqual({ id: next });
   });
@@ -92,8 +93,8 @@ describe("a migration's row", () => {
     const id = await insert();
     await claimOne(id, "a");
     await store.requestAbort(id);
-    await advance(id, "a", "requested", "aborting", { reason: "another" });
-    await advance(id, "a", "aborting", "rolled_back", { holdMs: 12.5 });
+    await advance(id, "a", ["requested", "aborting"], { reason: "another" });
+    await advance(id, "a", ["aborting", "rolled_back"], { holdMs: 12.5 });
     expect(await find(id)).toMatchObject({
       outcome: "rolled_back",
       reason: "aborted on request",
@@ -117,14 +118,14 @@ describe("a lease", () => {
     const id = await insert();
     expect(await claimOne(id, "a")).toMatchObject({ phase: "requested", resumed: false });
     expect(await claimOne(id, "b")).toBeUndefined();
-    expect(await advance(id, "b", "requested", "reserving")).toBe(false);
+    expect(await advance(id, "b", ["requested", "reserving"])).toBe(false);
     await expireLease(id);
     expect(await claimOne(id, "b")).toMatchObject({ resumed: true });
-    expect(await advance(id, "a", "requested", "reserving")).toBe(false);
+    expect(await advance(id, "a", ["requested", "reserving"])).toBe(false);
     expect(await store.recordTry(id, "a", 1, null)).toBe(false);
     expect((await store.renew("a")).map((held) => held.id)).not.toContain(id);
     expect(await store.renew("b")).toContainEqual({ id, abortRequested: false });
-    expect(await advance(id, "b", "requested", "reserving")).toBe(true);
+    expect(await advance(id, "b", ["requested", "reserving"])).toBe(true);
   });
 
   it("is over at once when it is given back, and tells of an abort", async () => {
@@ -146,7 +147,7 @@ describe("an event that was not published", () => {
   it("is found until it is known to have been", async () => {
     const id = await insert();
     await claimOne(id, "a");
-    await advance(id, "a", "requested", "switching", { generation: 2, seq: 41 });
+    await advance(id, "a", ["requested", "switching"], { generation: 2, seq: 41 });
     await db.exec`
       UPDATE migration SET committed_at = now() - interval '2 seconds' WHERE id = ${id}`;
     const mine = async () => (await store.findUnpublished(1_000)).filter((one) => one.id === id);

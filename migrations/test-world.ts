@@ -48,77 +48,82 @@ function refused(reason: string): CommandResult {
   return { outcome: "refused", reason };
 }
 
-/** A repl of generation 1 in "east", to be moved to "west" with generation 2. */
-export function createTestWorld(options: TestWorldOptions): TestWorld {
-  const source: TestCluster = {
-    route: "active",
-    generation: 1,
-    fence: 0,
-    running: options.running,
-    hasFiles: true,
-  };
-  const destination: TestCluster = {
-    route: "none",
-    generation: 0,
-    fence: 0,
-    running: false,
-    hasFiles: false,
-  };
-  const commands: string[] = [];
-  const faults: string[] = [];
-  const events: ReplMoved[] = [];
-  let decision: "open" | "committed" | "aborted" | "unknown" = "unknown";
-  let busyLeft = options.busyFreezes ?? 0;
+/** What the parts of a world share. */
+interface Stage {
+  readonly options: TestWorldOptions;
+  readonly source: TestCluster;
+  readonly destination: TestCluster;
+  readonly commands: string[];
+  readonly faults: string[];
+  readonly authority: TestAuthority;
+}
 
-  const around = async <T>(name: string, work: () => T): Promise<T> => {
-    await options.interfere?.(name, "before");
-    commands.push(name);
-    const result = work();
-    if (destination.running && source.running && source.route === "frozen") {
-      faults.push(`${name}: both run, though the source is frozen`);
-    }
-    await options.interfere?.(name, "after");
-    return result;
-  };
+interface TestAuthority {
+  decision: "open" | "committed" | "aborted" | "unknown";
+}
 
-  const decide = (wanted: "committed" | "aborted"): "committed" | "aborted" => {
-    if (decision === "committed" || decision === "aborted") return decision;
-    decision = wanted;
-    return decision;
-  };
-  const seq = (): number | null => (decision === "committed" ? 7 : null);
+/** Carries out a command, or hangs or fails around it. */
+async function around<T>(stage: Stage, name: string, work: () => T): Promise<T> {
+  const { options, source, destination, commands, faults } = stage;
+  await options.interfere?.(name, "before");
+  commands.push(name);
+  const result = work();
+  if (destination.running && source.running && source.route === "frozen") {
+    faults.push(`${name}: both run, though the source is frozen`);
+  }
+  await options.interfere?.(name, "after");
+  return result;
+}
 
-  const authority: Authority = {
+function expectDecision(stage: Stage, name: string, decision: "committed" | "aborted"): void {
+  if (stage.authority.decision !== decision) stage.faults.push(`${name}: not ${decision}`);
+}
+
+function decideOnce(
+  authority: TestAuthority,
+  wanted: "committed" | "aborted",
+): "committed" | "aborted" {
+  const { decision } = authority;
+  if (decision === "committed" || decision === "aborted") return decision;
+  authority.decision = wanted;
+  return wanted;
+}
+
+function testAuthority(stage: Stage): Authority {
+  const { authority, options } = stage;
+  const seq = (): number | null => (authority.decision === "committed" ? 7 : null);
+  const opened = {
+    policy: options.policy ?? "auto",
+    fromCluster: "east",
+    fromGeneration: 1,
+    generation: GENERATION,
+  };
+  return {
     lookup: () => Promise.reject(new Error("a coordinator looks nothing up")),
     open: () =>
-      around("open", () => {
-        if (decision === "aborted") throw new TestRefusal("it was aborted");
-        if (decision === "unknown") decision = "open";
-        return {
-          policy: options.policy ?? "auto",
-          fromCluster: "east",
-          fromGeneration: 1,
-          generation: GENERATION,
-        };
+      around(stage, "open", () => {
+        if (authority.decision === "aborted") throw new TestRefusal("it was aborted");
+        if (authority.decision === "unknown") authority.decision = "open";
+        return opened;
       }),
-    decide: (request) =>
-      around(`decide ${request.decision}`, () => ({
-        status: decide(request.decision),
+    decide: ({ decision }) =>
+      around(stage, `decide ${decision}`, () => ({
+        status: decideOnce(authority, decision),
         seq: seq(),
       })),
-    getDecision: () => around("getDecision", () => ({ status: decision, seq: seq() })),
+    getDecision: () =>
+      around(stage, "getDecision", () => ({ status: authority.decision, seq: seq() })),
   };
+}
 
-  const staged = (): boolean => destination.route === "staged" && GENERATION > destination.fence;
+type DestinationCommand = "stage" | "copyFiles" | "boot" | "verify" | "activate" | "unstage";
 
-  const client: ClusterClient = {
-    inspect: () =>
-      around("inspect", () => ({
-        running: source.running,
-        filesChanged: options.filesChanged ?? false,
-      })),
+function destinationClient(stage: Stage): Pick<ClusterClient, DestinationCommand> {
+  const { source, destination, faults } = stage;
+  const isStaged = (): boolean => destination.route === "staged" && GENERATION > destination.fence;
+  return {
     stage: () =>
-      around("stage", () => {
+      around(stage, "stage", () => {
         if (GENERATION <= destination.fence) return refused("closed");
         if (destination.route === "none") {
           Object.assign(destination, { route: "staged", generation: GENERATION });
@@ -126,61 +131,73 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
         return done;
       }),
     copyFiles: ({ final }) =>
-      around(final ? "copy delta" : "copy", () => {
-        if (!staged()) return refused("not staged");
+      around(stage, final ? "copy delta" : "copy", () => {
+        if (!isStaged()) return refused("not staged");
         if (final && source.running) faults.push("the delta was copied while the source ran");
         destination.hasFiles = true;
         return done;
       }),
-    freeze: () =>
-      around("freeze", () => {
-        const wasRunning = source.running;
-        if (GENERATION <= source.fence) {
-          return { outcome: "refused", wasRunning, reason: "closed" } as const;
-        }
-        if (source.route !== "active" && source.route !== "frozen") {
-          return { outcome: "refused", wasRunning, reason: source.route } as const;
-        }
-        if (busyLeft-- > 0) return { outcome: "busy", wasRunning, reason: "1 request" } as const;
-        Object.assign(source, { route: "frozen", running: false });
-        return { outcome: "frozen", wasRunning, reason: "" } as const;
-      }),
     boot: () =>
-      around("boot", () => {
-        if (!staged()) return refused("not staged");
+      around(stage, "boot", () => {
+        if (!isStaged()) return refused("not staged");
         destination.running = true;
         return done;
       }),
     verify: () =>
-      around("verify", () => {
+      around(stage, "verify", () => {
         const leaseUntil = new Date(Date.now() + 60_000).toISOString();
-        if (!staged() || !destination.running) return { ...refused("not booted"), leaseUntil };
+        if (!isStaged() || !destination.running) return { ...refused("not booted"), leaseUntil };
         return { ...done, leaseUntil };
       }),
     activate: () =>
-      around("activate", () => {
-        if (decision !== "committed") faults.push("activated without a commit");
+      around(stage, "activate", () => {
+        expectDecision(stage, "activate", "committed");
         if (!destination.hasFiles) faults.push("activated without its files");
         destination.route = "active";
         return done;
       }),
-    tombstone: () =>
-      around("tombstone", () => {
-        if (decision !== "committed") faults.push("a tombstone without a commit");
-        Object.assign(source, { route: "tombstone", generation: GENERATION });
-        return done;
-      }),
     unstage: () =>
-      around("unstage", () => {
-        if (decision !== "aborted") faults.push("unstaged without an abort");
+      around(stage, "unstage", () => {
+        expectDecision(stage, "unstage", "aborted");
         destination.fence = GENERATION;
         if (destination.route === "staged") {
           Object.assign(destination, { route: "none", running: false, hasFiles: false });
         }
         return done;
       }),
+  };
+}
+
+type SourceCommand = Exclude<keyof ClusterClient, DestinationCommand>;
+
+function sourceClient(stage: Stage): Pick<ClusterClient, SourceCommand> {
+  const { source, destination, faults, options } = stage;
+  let busyLeft = options.busyFreezes ?? 0;
+  return {
+    inspect: () =>
+      around(stage, "inspect", () => ({
+        running: source.running,
+        filesChanged: options.filesChanged ?? false,
+      })),
+    freeze: () =>
+      around(stage, "freeze", () => {
+        const wasRunning = source.running;
+        const isHome = source.route === "active" || source.route === "frozen";
+        if (GENERATION <= source.fence || !isHome) {
+          return { outcome: "refused", wasRunning, reason: source.route } as const;
+        }
+        if (busyLeft-- > 0) return { outcome: "busy", wasRunning, reason: "1 request" } as const;
+        Object.assign(source, { route: "frozen", running: false });
+        return { outcome: "frozen", wasRunning, reason: "" } as const;
+      }),
+    tombstone: () =>
+      around(stage, "tombstone", () => {
+        expectDecision(stage, "tombstone", "committed");
+        Object.assign(source, { route: "tombstone", generation: GENERATION });
+        return done;
+      }),
     thaw: ({ restart }) =>
-      around("thaw", () => {
+      around(stage, "thaw", () => {
         if (destination.fence < GENERATION) faults.push("thawed before the destination was fenced");
         source.fence = GENERATION;
         if (source.route === "frozen") {
@@ -189,32 +206,48 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
         return done;
       }),
     drainOld: () =>
-      around("drain", () => {
+      around(stage, "drain", () => {
         if (source.route !== "tombstone") faults.push("drained before the tombstone");
         source.running = false;
         return true;
       }),
     cleanup: () =>
-      around("cleanup", () => {
+      around(stage, "cleanup", () => {
         if (source.route !== "tombstone") faults.push("cleaned before the tombstone");
         source.hasFiles = false;
         return done;
       }),
   };
+}
 
+/** A repl of generation 1 in "east", to be moved to "west" with generation 2. */
+export function createTestWorld(options: TestWorldOptions): TestWorld {
+  const home = { route: "active", generation: 1, fence: 0, hasFiles: true } as const;
+  const empty = { route: "none", generation: 0, fence: 0, hasFiles: false } as const;
+  const stage: Stage = {
+    options,
+    source: { ...home, running: options.running },
+    destination: { ...empty, running: false },
+    commands: [],
+    faults: [],
+    authority: { decision: "unknown" },
+  };
+  const client: ClusterClient = { ...destinationClient(stage), ...sourceClient(stage) };
+  const events: ReplMoved[] = [];
+  const { source, destination, commands, faults, authority } = stage;
   return {
     source,
     destination,
     commands,
     faults,
     events,
-    decision: () => decision,
-    decide,
+    decision: () => authority.decision,
+    decide: (decision) => decideOnce(authority, decision),
     outside: {
-      authority,
+      authority: testAuthority(stage),
       client: () => client,
       publish: (event) =>
-        around("publish", () => {
+        around(stage, "publish", () => {
           events.push(event);
         }),
       isRefusal: (error) => error instanceof TestRefusal,
