@@ -143,14 +143,25 @@ async function wakeLocked(store: ClusterStore, ref: ContainerRef): Promise<WakeO
     if (route.upstreamHost === null) await store.publish(replId, generation);
     return answer("running", generation, "", upstream);
   }
-  const waitMs = (container?.restartAt?.getTime() ?? 0) - Date.now();
+  return (
+    (await backoffReason(ref, container)) ??
+    (await strangerReason(ref)) ??
+    (await startLocked(store, ref, container))
+  );
+}
+
+/** After a crash it is not started at once, however often it is asked for. */
+async function backoffReason(
+  { generation }: ContainerRef,
+  container: ContainerRow | null,
+): Promise<WakeOutcome | null> {
+  if (!container?.restartAt) return null;
+  const waitMs = container.restartAt.getTime() - Date.now();
   if (waitMs > BACKOFF_PATIENCE_MS) {
-    return answer("failed", generation, container?.reason ?? "it failed");
+    return answer("failed", generation, container.reason ?? "it failed");
   }
   if (waitMs > 0) await delay(waitMs);
-  const stranger = await strangerReason(ref);
-  if (stranger) return stranger;
-  return await startLocked(store, ref, container);
+  return null;
 }
 
 function upstreamOf({ state, upstreamHost, upstreamPort }: ContainerRow): Endpoint | null {

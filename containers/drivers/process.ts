@@ -169,8 +169,10 @@ export class ProcessDriver implements ContainerDriver {
 
   /** Whoever accepts at $PORT must be the app: another's socket would be a silent wrong route. */
   private async atWantedPort(record: Running, port: number): Promise<Endpoint | null> {
-    for (const host of ["127.0.0.1", "::1"]) {
+    // IPv4 again after IPv6: a server of both may have begun to listen in between.
+    for (const host of ["127.0.0.1", "::1", "127.0.0.1"]) {
       if (!(await accepts({ host, port }))) continue;
+      if (host === "::1" && (await accepts({ host: "127.0.0.1", port }))) continue;
       const holder = await this.holder(record, { host, port });
       if (holder === "own") return { host, port };
       if (holder === "foreign") {
