@@ -98,7 +98,10 @@ describe("a typed endpoint", () => {
   ])("refuses %j", async (order, message) => {
     const { status, body } = await ask("/v1/orders", post(order));
     expect(status).toBe(400);
-    expect(body).toMatchObject({ code: "invalid_argument", message: expect.stringMatching(message) });
+    expect(body).toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringMatching(message),
+    });
   });
 
   test("refuses a body beyond its limit", async () => {
@@ -119,7 +122,11 @@ describe("a typed endpoint", () => {
 
 describe("a call to another service", () => {
   test("keeps types, and each side's own request", async () => {
-    expect((await ask("/v1/check/a")).body).toEqual({ item: "stock:a", isDate: true, self: "check" });
+    expect((await ask("/v1/check/a")).body).toEqual({
+      item: "stock:a",
+      isDate: true,
+      self: "check",
+    });
   });
 
   test("hands an APIError over whole", async () => {
@@ -136,7 +143,10 @@ describe("a call to another service", () => {
 });
 
 test("a raw endpoint streams both ways", async () => {
-  const { body, headers } = await ask("/raw/a?b=1", { method: "POST", body: "x".repeat(3_000_000) });
+  const { body, headers } = await ask("/raw/a?b=1", {
+    method: "POST",
+    body: "x".repeat(3_000_000),
+  });
   expect(body).toBe("POST /raw/a?b=1 3000000");
   expect(headers.get("content-type")).toBe("text/plain");
 });
@@ -183,11 +193,15 @@ test("a taken port is one clear line", { timeout: START_MS }, async () => {
   other.close();
 });
 
-test("SIGTERM waits for what is in flight, and for the lifeline", { timeout: START_MS }, async () => {
-  const slow = ask("/v1/slow");
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  app.child.kill("SIGTERM");
-  expect((await slow).body).toEqual({ done: true });
-  expect(await app.exited).toBe(0);
-  expect(app.output).toContain("drained");
-});
+test(
+  "SIGTERM waits for what is in flight, and for the lifeline",
+  { timeout: START_MS },
+  async () => {
+    const slow = ask("/v1/slow");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    app.child.kill("SIGTERM");
+    expect((await slow).body).toEqual({ done: true });
+    expect(await app.exited).toBe(0);
+    expect(app.output).toContain("drained");
+  },
+);

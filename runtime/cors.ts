@@ -103,8 +103,7 @@ function originSet(origins: readonly string[]): (origin: string) => boolean {
     if (star < 0) return (one: string) => one === origin;
     const [prefix, suffix] = [origin.slice(0, star), origin.slice(star + 1)];
     const shortest = prefix.length + suffix.length;
-    return (one: string) =>
-      one.length > shortest && one.startsWith(prefix) && one.endsWith(suffix);
+    return (one: string) => one.length > shortest && one.startsWith(prefix) && one.endsWith(suffix);
   });
   return (origin) => rules.some((rule) => rule(origin.toLowerCase()));
 }

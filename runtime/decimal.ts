@@ -13,7 +13,9 @@ export class Decimal {
   constructor(value: string) {
     this.#value = new Wide(value.replaceAll("_", ""));
     // A number keeps the digits that it was written with: 12.3400 stays so.
-    this.#text = /^[+-]?\d+(\.\d+)?$/.test(value) ? value.replace(/^\+/, "") : this.#value.toString();
+    this.#text = /^[+-]?\d+(\.\d+)?$/.test(value)
+      ? value.replace(/^\+/, "")
+      : this.#value.toString();
   }
 
   toString(): string {

@@ -202,9 +202,7 @@ export class Gateway {
       const reason =
         error instanceof BodyTooLong ? "length limit exceeded" : (error as Error).message;
       // Encore's words, cause and all.
-      throw invalidArgument(
-        `unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`,
-      );
+      throw invalidArgument(`unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`);
     }
   }
 
@@ -274,11 +272,7 @@ class GatewayFailure extends Failure {
 type RawHandler = (request: unknown, writer: ResponseWriter, body: BodyReader) => unknown;
 type About = Pick<Invocation, "endpoint" | "trace" | "authData">;
 
-function invocationOf(
-  request: HttpRequest,
-  about: About,
-  wire: Invocation["wire"],
-): Invocation {
+function invocationOf(request: HttpRequest, about: About, wire: Invocation["wire"]): Invocation {
   const { path, pathAndQuery } = request;
   return { ...about, wire, path, pathAndQuery, headers: () => request.headers };
 }
@@ -308,4 +302,3 @@ function listenFault(host: string, port: number, error: NodeJS.ErrnoException): 
   }
   return `Cannot listen on ${address}: ${error.message}`;
 }
-

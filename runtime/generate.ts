@@ -38,10 +38,7 @@ export function generatedFiles(model: AppModel): Map<string, string> {
     `export * as ${identifier(name)} from "../internal/clients/${name}/endpoints${ext}";\n`;
   files.set("clients/index.js", names.map(line(".js")).join(""));
   files.set("clients/index.d.ts", names.map(line("")).join(""));
-  files.set(
-    "auth/index.ts",
-    'export {type AuthData, getAuthData} from "../internal/auth/auth";',
-  );
+  files.set("auth/index.ts", 'export {type AuthData, getAuthData} from "../internal/auth/auth";');
   files.set("internal/auth/auth.ts", authCode(model));
   files.set("internal/entrypoints/combined/main.ts", entrypoint(model));
   return files;

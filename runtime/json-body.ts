@@ -143,7 +143,7 @@ class Parser {
   #string(): string {
     const start = this.#at;
     let result = "";
-    for (let from = start; ; ) {
+    for (let from = start; ;) {
       const code = this.#text.charCodeAt(this.#at);
       if (Number.isNaN(code)) this.#fail("EOF while parsing a string");
       if (code < FIRST_PRINTABLE) {

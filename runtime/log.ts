@@ -30,7 +30,7 @@ class LineBuffer {
     if (this.#lines.length === 0) return;
     const bytes = Buffer.from(this.#lines.join(""));
     this.#lines = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       try {
         at += writeSync(STDERR, bytes, at);
       } catch (error) {

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { AppModel, TopicModel } from "./app-model";
 import { Authenticator, type AuthFunction } from "./authenticator";
-import { Calls, NO_REMOTE_CALLS, type ApiCallError, type CallOptions } from "./calls";
+import { ApiCallError, Calls, NO_REMOTE_CALLS, type CallOptions } from "./calls";
+import { Control } from "./control";
 import { Cors } from "./cors";
+import { Crons } from "./cron";
 import { Databases, type SQLDatabase } from "./databases";
 import { runExitHooks } from "./drain";
 import { Gateway } from "./gateway";
@@ -12,6 +14,7 @@ import { Lifecycle, type Stoppable } from "./lifecycle";
 import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
 import { decodeValue } from "./payload-decode";
+import type { LogLine } from "./pubsub-consumer";
 import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub";
 import { newTrace, Request } from "./request";
 import { Runner } from "./runner";
@@ -54,41 +57,8 @@ interface MetricUse {
   readonly services: readonly string[];
 }
 
-interface Ready {
-  readonly address: string;
-}
-
-/** How `whenReady` is told, and whether anybody listens. */
-class Readiness {
-  resolve: (ready: Ready) => void = () => {};
-  reject: (error: Error) => void = () => {};
-  isWatched = false;
-  readonly promise = new Promise<Ready>((resolve, reject) => {
-    this.resolve = resolve;
-    this.reject = reject;
-  });
-
-  constructor() {
-    // A start that fails unwatched is reported by `runForever`, not as an unhandled rejection.
-    this.promise.catch(() => {});
-  }
-}
-
-const readiness = new Readiness();
-let current: Runtime | null = null;
-
-/** For whoever loads the application into its own process. */
-export const control = {
-  /** Resolves when requests are answered; rejects, in one line, when that cannot be. */
-  get whenReady(): Promise<Ready> {
-    readiness.isWatched = true;
-    return readiness.promise;
-  },
-  /** As SIGTERM: drains and ends; resolves when everything has ended. */
-  async stop(): Promise<void> {
-    await current?.stop();
-  },
-};
+/** One runtime lives in a process. */
+export const control = new Control();
 
 /** The class that `encore.dev` builds once, while it is imported. It does no I/O before `run`. */
 export class Runtime {
@@ -102,6 +72,7 @@ export class Runtime {
   readonly #calls: Calls;
   readonly #databases: Databases;
   readonly #pubsub: PubSub;
+  readonly #crons: Crons;
   readonly #lifecycle: Lifecycle;
   #gateway: Gateway | null = null;
   #authFunction: AuthFunction | null = null;
@@ -120,15 +91,21 @@ export class Runtime {
     const isHosted = (service: string): boolean => this.#isHosted(service);
     this.#calls = new Calls(this.#model, this.#runner, isHosted, NO_REMOTE_CALLS);
     this.#databases = new Databases(this.#model, this.#infra, this.#decimal);
-    this.#pubsub = new PubSub(this.#model, this.#infra, {
-      log: (level, message, fields) => {
-        if (level === "error") this.#log.error(null, message, undefined, { ...fields });
-        else this.#log.info(null, message, { ...fields });
-      },
+    const log: LogLine = (level, message, fields) => {
+      if (level === "error") this.#log.error(null, message, undefined, { ...fields });
+      else this.#log.info(null, message, { ...fields });
+    };
+    this.#pubsub = new PubSub(this.#model, this.#infra, { log });
+    this.#crons = new Crons({
+      model: this.#model,
+      infra: this.#infra,
+      call: (service, endpoint) => this.#runCron(service, endpoint),
+      log,
+      now: Date.now,
     });
     this.#lifecycle = new Lifecycle(this.#infra.gracefulShutdown.totalSeconds * 1000);
     if (this.#testMode) this.#registered();
-    current = this;
+    control.attach(() => this.stop());
   }
 
   static version(): string {
@@ -145,10 +122,9 @@ export class Runtime {
     this.#registered();
     this.#lifecycle.obeySignals(parts);
     try {
-      readiness.resolve({ address: await this.#start() });
+      control.succeeded({ address: await this.#start() });
     } catch (error) {
-      readiness.reject(error as Error);
-      if (!readiness.isWatched) console.error((error as Error).message);
+      control.failed(error as Error);
       return this.#lifecycle.stop(parts, true);
     }
     return this.#lifecycle.ended;
@@ -206,6 +182,7 @@ export class Runtime {
     );
   }
 
+  /** Null when it is not set: locally the SDK takes that for "", elsewhere it refuses its use. */
   secret(name: string): { cached(): string } | null {
     const value = this.#infra.secrets[name];
     return value === undefined ? null : { cached: () => value };
@@ -285,8 +262,14 @@ export class Runtime {
     });
     const { host, port } = parseAddress(process.env["ENCORE_LISTEN_ADDR"] ?? DEFAULT_LISTEN_ADDR);
     const address = await this.#gateway.listen(host, port);
-    await this.#pubsub.start();
+    await Promise.all([this.#pubsub.start(), this.#crons.start()]);
     return address;
+  }
+
+  /** @throws Error when the endpoint failed: the cron job then counts as failed */
+  async #runCron(service: string, endpoint: string): Promise<void> {
+    const result = await this.apiCall(service, endpoint);
+    if (result instanceof ApiCallError) throw new Error(result.message);
   }
 
   #authenticator(): Authenticator | null {
@@ -300,7 +283,7 @@ export class Runtime {
     return {
       announce: () => this.#gateway?.startDraining(),
       drain: async (signal) => {
-        await this.#pubsub.drain(signal);
+        await Promise.all([this.#pubsub.drain(signal), this.#crons.drain()]);
         await Promise.all([this.#gateway?.close(), this.#runner.idle()]);
       },
       release: async () => {
@@ -320,9 +303,7 @@ export class Runtime {
     const context = { types: this.#model.types, decimal: this.#decimal, fromStrings: false };
     const schema = topic?.message ?? null;
     const payload =
-      schema === null
-        ? delivery.payload
-        : decodeValue(schema, delivery.payload, "", context);
+      schema === null ? delivery.payload : decodeValue(schema, delivery.payload, "", context);
     return new Request({ payload, trace: newTrace(), message: delivery });
   }
 }

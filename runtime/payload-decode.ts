@@ -22,18 +22,13 @@ export class DecodeError extends Error {
   }
 }
 
-/** Deeper nesting than Encore's own limit is refused. */
-const MAX_DEPTH = 128;
-
 /** @throws DecodeError in the words of Encore's decoder */
 export function decodeValue(
   schema: Schema,
   value: unknown,
   path: string,
   context: DecodeContext,
-  depth = 0,
 ): unknown {
-  if (depth > MAX_DEPTH) throw new DecodeError(path, "recursion limit exceeded");
   switch (schema.kind) {
     case "any":
       return value;
@@ -53,22 +48,22 @@ export function decodeValue(
     case "literal":
       return decodeLiteral(schema, value, path, context);
     case "array":
-      return decodeArray(schema, value, path, context, depth);
+      return decodeArray(schema, value, path, context);
     case "record":
-      return decodeRecord(schema, value, path, context, depth);
+      return decodeRecord(schema, value, path, context);
     case "union":
-      return decodeUnion(schema, value, path, context, depth);
+      return decodeUnion(schema, value, path, context);
     case "validated": {
-      const decoded = decodeValue(schema.base, value, path, context, depth);
+      const decoded = decodeValue(schema.base, value, path, context);
       const fault = ruleFault(schema.rule, decoded);
       if (fault !== null) throw new DecodeError(path, fault);
       return decoded;
     }
     case "named":
-      return decodeValue(named(schema.type, context), value, path, context, depth + 1);
+      return decodeValue(named(schema.type, context), value, path, context);
     case "object":
       if (!isObject(value)) return mismatch(schema, value, path, context);
-      return decodeObject(schema, value, path, context, depth);
+      return decodeObject(schema, value, path, context);
   }
 }
 
@@ -78,7 +73,6 @@ export function decodeObject(
   value: Readonly<Record<string, unknown>>,
   path: string,
   context: DecodeContext,
-  depth = 0,
 ): Record<string, unknown> {
   const byName = fieldsOf(schema);
   const result: Record<string, unknown> = {};
@@ -88,7 +82,7 @@ export function decodeObject(
     if (field === undefined || value[name] === undefined) continue;
     if (isDuplicate(value, name)) throw new DecodeError(path, `duplicate field ${name}`);
     const inner = path === "" ? name : `${path}.${name}`;
-    setField(result, field.name, decodeValue(field.schema, value[name], inner, context, depth + 1));
+    setField(result, field.name, decodeValue(field.schema, value[name], inner, context));
   }
   const missing = schema.fields
     .filter((field) => !field.optional && value[field.name] === undefined)
@@ -131,7 +125,8 @@ const NUMBER_TEXT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 function decodeNumber(schema: Schema, value: unknown, path: string, context: DecodeContext) {
   if (typeof value === "number" || typeof value === "bigint") {
-    if (value === Infinity || value === -Infinity) throw new DecodeError(path, "number out of range");
+    if (value === Infinity || value === -Infinity)
+      throw new DecodeError(path, "number out of range");
     return value;
   }
   if (!context.fromStrings || typeof value !== "string") {
@@ -194,15 +189,12 @@ function decodeArray(
   value: unknown,
   path: string,
   context: DecodeContext,
-  depth: number,
 ): unknown {
   const items = context.fromStrings && typeof value === "string" ? [value] : value;
   if (!Array.isArray(items)) return mismatch(schema, value, path, context);
   // In the query an element's position is not part of the message.
   const at = (index: number): string => (context.fromStrings ? path : `${path}[${index}]`);
-  return items.map((item, index) =>
-    decodeValue(schema.element, item, at(index), context, depth + 1),
-  );
+  return items.map((item, index) => decodeValue(schema.element, item, at(index), context));
 }
 
 function decodeRecord(
@@ -210,13 +202,12 @@ function decodeRecord(
   value: unknown,
   path: string,
   context: DecodeContext,
-  depth: number,
 ): unknown {
   if (!isObject(value)) return mismatch(schema, value, path, context);
   const result: Record<string, unknown> = {};
   for (const [key, member] of Object.entries(value)) {
     const inner = path === "" ? key : `${path}.${key}`;
-    setField(result, key, decodeValue(schema.value, member, inner, context, depth + 1));
+    setField(result, key, decodeValue(schema.value, member, inner, context));
   }
   return result;
 }
@@ -226,11 +217,10 @@ function decodeUnion(
   value: unknown,
   path: string,
   context: DecodeContext,
-  depth: number,
 ): unknown {
   for (const member of schema.members) {
     try {
-      return decodeValue(member, value, path, context, depth + 1);
+      return decodeValue(member, value, path, context);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
     }

@@ -106,7 +106,10 @@ describe("a body that does not fit", () => {
     [{ s: null }, "s: invalid type: Option value, expected a string"],
     [{ s: "", b: null }, "b: invalid type: Option value, expected a boolean"],
     [{ s: "", u: true }, "u: invalid type: boolean `true`, expected a string or a number"],
-    [{ s: "", list: [{ x: 1 }, { x: "2" }] }, 'list[1].x: invalid type: string "2", expected a number'],
+    [
+      { s: "", list: [{ x: 1 }, { x: "2" }] },
+      'list[1].x: invalid type: string "2", expected a number',
+    ],
     [{ s: "", list: [{}] }, "list[0]: missing field x"],
     ['{"s":"a","s":"b"}', "duplicate field s"],
     ["[]", "invalid type: sequence, expected a JSON object"],
@@ -135,7 +138,9 @@ describe("values that are more than their JSON", () => {
   });
 
   test("a recursive type", () => {
-    const types = { Tree: object(field("kids", { kind: "array", element: { kind: "named", type: "Tree" } })) };
+    const types = {
+      Tree: object(field("kids", { kind: "array", element: { kind: "named", type: "Tree" } })),
+    };
     const codec = new RequestCodec(object(field("t", { kind: "named", type: "Tree" })), "/", {
       ...context,
       types: types as never,
@@ -191,7 +196,12 @@ describe("a response", () => {
 
   test("spreads over status, headers and body; what is not declared stays", () => {
     const wire = codec.encode({ out: "o", status: 202, v: [1], more: true }, {});
-    expect(wire).toEqual({ status: 202, headers: { "x-out": "o" }, cookies: [], body: '{"v":[1]}' });
+    expect(wire).toEqual({
+      status: 202,
+      headers: { "x-out": "o" },
+      cookies: [],
+      body: '{"v":[1]}',
+    });
     expect(codec.decode(wire)).toEqual({ out: "o", v: [1] });
   });
 

@@ -4,7 +4,6 @@ import { Failure, internalFailure, invalidArgument } from "./errors";
 import { JsonError, parseBody } from "./json-body";
 import { isDecimal, jsonText, numberText } from "./json-text";
 import {
-  decodeObject,
   decodeValue,
   DecodeError,
   missingText,
@@ -71,7 +70,11 @@ export class RequestCodec {
     const header = this.#decodeNamed(shape.header, "header", (field) =>
       headerValue(wire.headers[field.wireName.toLowerCase()]),
     );
-    const cookie = this.#decodeNamed(shape.cookie, "cookie", (field) => wire.cookies[field.wireName]);
+    const cookie = this.#decodeNamed(
+      shape.cookie,
+      "cookie",
+      (field) => wire.cookies[field.wireName],
+    );
     const body = this.#decodeBody(shape, wire.body);
     return { ...body, ...cookie, ...header, ...query, ...path };
   }

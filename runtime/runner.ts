@@ -25,7 +25,12 @@ export class Runner {
   #inFlight = 0;
   #idle: (() => void)[] = [];
 
-  constructor(model: AppModel, handlers: Handlers, log: RuntimeLog, decimal: CodecContext["decimal"]) {
+  constructor(
+    model: AppModel,
+    handlers: Handlers,
+    log: RuntimeLog,
+    decimal: CodecContext["decimal"],
+  ) {
     this.#handlers = handlers;
     this.#log = log;
     this.#context = { types: model.types, decimal };
@@ -97,9 +102,7 @@ export class Runner {
 }
 
 /** @throws Failure when a parameter is no valid UTF-8 */
-export function decodePathParams(
-  params: Readonly<Record<string, string>>,
-): Record<string, string> {
+export function decodePathParams(params: Readonly<Record<string, string>>): Record<string, string> {
   try {
     const decoded = Object.entries(params).map(([k, v]) => [k, decodeURIComponent(v)] as const);
     return Object.fromEntries(decoded);

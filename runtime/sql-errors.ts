@@ -12,6 +12,13 @@ export function sqlError(error: unknown): Error {
   return Object.assign(new Error(message), { code: "GenericFailure" });
 }
 
+/** Whether the connection is lost with the statement. */
+export function isConnectionLost(error: unknown): boolean {
+  if (error instanceof postgres.PostgresError) return /FATAL|PANIC/.test(error.severity);
+  const { code, errno } = error as { code?: unknown; errno?: unknown };
+  return errno !== undefined || /^CONNECT/.test(String(code));
+}
+
 /** The SQLSTATE classes that Postgres raises before it runs a statement: parsing and binding. */
 const BEFORE_RUNNING = /^(42|25P02|22P02|22P03|22021|08|26|34|3D|3F|28|0A)/;
 

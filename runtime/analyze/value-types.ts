@@ -1,0 +1,40 @@
+import ts from "typescript";
+import { positionOf, type Module } from "./modules";
+import { unionOf, type Field, type Type } from "./types";
+
+/** The type of a constant's initializer, for `typeof CONSTANT`; null when it is not plain enough. */
+export function valueType(module: Module, node: ts.Expression): Type | null {
+  if (ts.isStringLiteral(node)) return { kind: "literal", value: node.text };
+  if (ts.isNumericLiteral(node)) return { kind: "literal", value: Number(node.text) };
+  if (ts.isBigIntLiteral(node)) return { kind: "literal", value: node.text.replace(/n$/, "") };
+  if (node.kind === ts.SyntaxKind.TrueKeyword) return { kind: "literal", value: true };
+  if (node.kind === ts.SyntaxKind.FalseKeyword) return { kind: "literal", value: false };
+  if (ts.isPrefixUnaryExpression(node) && ts.isNumericLiteral(node.operand)) {
+    return { kind: "literal", value: -Number(node.operand.text) };
+  }
+  if (ts.isAsExpression(node) || ts.isSatisfiesExpression(node)) {
+    return valueType(module, node.expression);
+  }
+  if (ts.isParenthesizedExpression(node)) return valueType(module, node.expression);
+  if (ts.isArrayLiteralExpression(node)) {
+    const members = node.elements.map((element) => valueType(module, element));
+    return members.includes(null) ? null : { kind: "array", element: unionOf(members as Type[]) };
+  }
+  return ts.isObjectLiteralExpression(node) ? objectValue(module, node) : null;
+}
+
+function objectValue(module: Module, node: ts.ObjectLiteralExpression): Type | null {
+  const fields: Field[] = [];
+  for (const property of node.properties) {
+    if (!ts.isPropertyAssignment(property) || !isPlainName(property.name)) continue;
+    const type = valueType(module, property.initializer);
+    if (type === null) return null;
+    const at = positionOf(module, property);
+    fields.push({ name: property.name.text, optional: false, type, at });
+  }
+  return { kind: "object", fields, index: null };
+}
+
+export function isPlainName(name: ts.PropertyName): name is ts.Identifier | ts.StringLiteral {
+  return ts.isIdentifier(name) || ts.isStringLiteral(name);
+}
