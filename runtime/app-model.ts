@@ -141,7 +141,17 @@ export interface MetricModel {
 
 /** The shape of a value on the wire. */
 export type Schema =
-  | { readonly kind: "string" | "number" | "boolean" | "bigint" | "decimal" | "date" | "any" | "null" }
+  | {
+      readonly kind:
+        | "string"
+        | "number"
+        | "boolean"
+        | "bigint"
+        | "decimal"
+        | "date"
+        | "any"
+        | "null";
+    }
   | { readonly kind: "literal"; readonly value: string | number | boolean }
   | { readonly kind: "array"; readonly element: Schema }
   | { readonly kind: "record"; readonly value: Schema }

@@ -133,7 +133,13 @@ const _ = new Subscription(theirs, "two-moved", {
     });
     expect(topics).toMatchObject([{ name: "repl.moved", publishers: ["one"] }]);
     expect(subscriptions).toMatchObject([
-      { topic: "repl.moved", service: "two", minBackoffMs: 1000, maxRetries: 3, ackDeadlineMs: 30_000 },
+      {
+        topic: "repl.moved",
+        service: "two",
+        minBackoffMs: 1000,
+        maxRetries: 3,
+        ackDeadlineMs: 30_000,
+      },
     ]);
   });
 
@@ -162,7 +168,12 @@ describe("a type", () => {
   const Full = "interface Full { id: string; a?: number; b: string | null }";
 
   test.each([
-    ["extends another", "C", "interface C extends Full { c: Date }", ["c: date", "id: string", "a?: number", "b: union"]],
+    [
+      "extends another",
+      "C",
+      "interface C extends Full { c: Date }",
+      ["c: date", "id: string", "a?: number", "b: union"],
+    ],
     ["picks", "A", 'type A = Pick<Full, "id" | "a">', ["id: string", "a?: number"]],
     ["omits", "A", 'type A = Omit<Full, "id">', ["a?: number", "b: union"]],
     ["is partial", "A", "type A = Partial<Full>", ["id?: string", "a?: number", "b?: union"]],
@@ -170,12 +181,32 @@ describe("a type", () => {
     ["intersects", "A", "type A = { x: string } & { y: boolean }", ["x: string", "y: boolean"]],
     ["is generic", "G<number>", "interface G<T> { v: T; w: T[] }", ["v: number", "w: array"]],
     ["has a default", "G", "interface G<T = Full> { v: T }", ["v: named"]],
-    ["is mapped", "A", "type A = { [K in keyof Full]?: string }", ["id?: string", "a?: string", "b?: string"]],
-    ["is looked up", "A", 'interface A { m: Full["b"]; u?: "x" | undefined }', ["m: union", "u?: literal"]],
+    [
+      "is mapped",
+      "A",
+      "type A = { [K in keyof Full]?: string }",
+      ["id?: string", "a?: string", "b?: string"],
+    ],
+    [
+      "is looked up",
+      "A",
+      'interface A { m: Full["b"]; u?: "x" | undefined }',
+      ["m: union", "u?: literal"],
+    ],
     ["is an enum", "A", 'enum E { X = "x" } interface A { e: E }', ["e: named"]],
-    ["has keys", "A", "const O = { a: 1 } as const; interface A { k: keyof typeof O }", ["k: literal"]],
+    [
+      "has keys",
+      "A",
+      "const O = { a: 1 } as const; interface A { k: keyof typeof O }",
+      ["k: literal"],
+    ],
     ["recurs", "T", "interface T { kids: T[]; next?: T }", ["kids: array", "next?: named"]],
-    ["is conditional", "A", "type If<T> = T extends string ? number : boolean; interface A { v: If<string> }", ["v: named"]],
+    [
+      "is conditional",
+      "A",
+      "type If<T> = T extends string ? number : boolean; interface A { v: If<string> }",
+      ["v: named"],
+    ],
   ])("%s", (_what, type, declarations, fields) => {
     expect(fieldsOf(taking(type, `${Full}\n${declarations}`))).toEqual(fields);
   });
@@ -197,7 +228,13 @@ type Name = string & (MinLen<2> & MaxLen<5>);`;
       "one/api.ts#Name": {
         kind: "validated",
         base: { kind: "string" },
-        rule: { rule: "and", rules: [{ rule: "minLen", value: 2 }, { rule: "maxLen", value: 5 }] },
+        rule: {
+          rule: "and",
+          rules: [
+            { rule: "minLen", value: 2 },
+            { rule: "maxLen", value: 5 },
+          ],
+        },
       },
     });
   });
@@ -238,12 +275,36 @@ describe("an endpoint is refused", () => {
     ["not exported", `const a = api(${OPTIONS}, async (): Promise<void> => {});`, /not exported/],
     ["wrapped", `export const a = api(${OPTIONS}, wrap(async () => {}));`, /written here/],
     ["without a return type", `export const a = api(${OPTIONS}, async () => {});`, /return type/],
-    ["with a default", `export const a = api(${OPTIONS}, async (p: {} = {}): Promise<void> => {});`, /default value/],
-    ["in a function", `function f() { return api(${OPTIONS}, async (): Promise<void> => {}); }`, /exported variable/],
-    ["with options elsewhere", `const o = ${OPTIONS}; export const a = api(o, async (): Promise<void> => {});`, /object literal/],
-    ["with a slash at the end", 'export const a = api({ path: "/a/" }, async (): Promise<void> => {});', /empty path segment/],
-    ["with an unknown parameter", 'export const a = api({ path: "/a/:id" }, async (p: { x: string }): Promise<void> => {});', /path parameter id not found/],
-    ["with a nested query", 'export const a = api({ method: "GET", path: "/a" }, async (p: { x: { y: 1 } }): Promise<void> => {});', /query parameters/],
+    [
+      "with a default",
+      `export const a = api(${OPTIONS}, async (p: {} = {}): Promise<void> => {});`,
+      /default value/,
+    ],
+    [
+      "in a function",
+      `function f() { return api(${OPTIONS}, async (): Promise<void> => {}); }`,
+      /exported variable/,
+    ],
+    [
+      "with options elsewhere",
+      `const o = ${OPTIONS}; export const a = api(o, async (): Promise<void> => {});`,
+      /object literal/,
+    ],
+    [
+      "with a slash at the end",
+      'export const a = api({ path: "/a/" }, async (): Promise<void> => {});',
+      /empty path segment/,
+    ],
+    [
+      "with an unknown parameter",
+      'export const a = api({ path: "/a/:id" }, async (p: { x: string }): Promise<void> => {});',
+      /path parameter id not found/,
+    ],
+    [
+      "with a nested query",
+      'export const a = api({ method: "GET", path: "/a" }, async (p: { x: { y: 1 } }): Promise<void> => {});',
+      /query parameters/,
+    ],
   ])("%s", (_what, statement, message) => {
     expect(faults(written(statement))).toEqual([expect.stringMatching(message)]);
   });
@@ -257,7 +318,9 @@ describe("an endpoint is refused", () => {
   });
 
   test("outside a service", () => {
-    const { "api.ts": text = "" } = written(`export const a = api(${OPTIONS}, async (): Promise<void> => {});`);
+    const { "api.ts": text = "" } = written(
+      `export const a = api(${OPTIONS}, async (): Promise<void> => {});`,
+    );
     expect(faults({ "shared/api.ts": text })).toEqual([
       expect.stringMatching(/^shared\/api\.ts:2: endpoint outside a service/),
     ]);
@@ -266,7 +329,8 @@ describe("an endpoint is refused", () => {
 
 describe("a use is refused", () => {
   const db = {
-    "db.ts": 'import { SQLDatabase } from "encore.dev/storage/sqldb";\nexport const db = new SQLDatabase("one");',
+    "db.ts":
+      'import { SQLDatabase } from "encore.dev/storage/sqldb";\nexport const db = new SQLDatabase("one");',
   };
 
   test.each([

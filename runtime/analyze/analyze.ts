@@ -225,7 +225,9 @@ class Reader {
 
   #linkSubscriptions(): SubscriptionModel[] {
     const topics = new Map(
-      this.#declared.filter(({ bound }) => bound.kind === "topic").map((d) => [d.key, d.bound.name]),
+      this.#declared
+        .filter(({ bound }) => bound.kind === "topic")
+        .map((d) => [d.key, d.bound.name]),
     );
     const linked: SubscriptionModel[] = [];
     for (const { topicKey, topicNode, reference, model } of this.#subscriptions) {

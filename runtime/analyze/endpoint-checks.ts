@@ -4,18 +4,22 @@ import { ReadError, type Context } from "./context";
 import { positionOf } from "./modules";
 import type { Reference } from "./references";
 import { wireOf } from "./schemas";
-import { dropUndefined } from "./type-resolver";
 import { isBasic, type Field, type Type } from "./types";
+import { dropUndefined } from "./utility-types";
 
 const BODY_METHODS = new Set(["POST", "PUT", "PATCH", "CONNECT"]);
 
+/** Where a request is declared, and how it arrives. */
+export interface RequestSite {
+  readonly context: Context;
+  readonly reference: Reference;
+  readonly methods: readonly string[];
+  readonly segments: readonly PathSegment[];
+}
+
 /** Each parameter of the path must be a scalar field of the request. */
-export function checkPathParams(
-  context: Context,
-  reference: Reference,
-  request: ts.TypeNode | null,
-  segments: readonly PathSegment[],
-): void {
+export function checkPathParams(site: RequestSite, request: ts.TypeNode | null): void {
+  const { context, reference, segments } = site;
   const names = pathParams(segments);
   if (names.length === 0) return;
   if (request === null) {
@@ -37,13 +41,8 @@ export function checkPathParams(
 }
 
 /** What travels in the query must be scalars, or lists of them. */
-export function checkQueryFields(
-  context: Context,
-  reference: Reference,
-  request: ts.TypeNode | null,
-  methods: readonly string[],
-  segments: readonly PathSegment[],
-): void {
+export function checkQueryFields(site: RequestSite, request: ts.TypeNode | null): void {
+  const { context, reference, methods, segments } = site;
   if (request === null) return;
   const inPath = new Set(pathParams(segments));
   const autoIsQuery = methods.some((method) => method === "*" || !BODY_METHODS.has(method));

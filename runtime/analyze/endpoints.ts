@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
 import ts from "typescript";
 import type { EndpointKind, EndpointModel, ObjectSchema, StaticAssets } from "../app-model";
-import { parsePathPattern, type PathSegment } from "../path-pattern";
+import { parsePathPattern } from "../path-pattern";
 import { ReadError, type Context } from "./context";
 import {
   booleanLiteral,
@@ -16,7 +16,7 @@ import {
 import { positionOf } from "./modules";
 import type { Reference } from "./references";
 import { SchemaError } from "./schemas";
-import { checkPathParams, checkQueryFields } from "./endpoint-checks";
+import { checkPathParams, checkQueryFields, type RequestSite } from "./endpoint-checks";
 import { handlerSignature, type Signature } from "./signatures";
 
 const METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
@@ -54,7 +54,7 @@ export function readEndpoint(context: Context, reference: Reference): EndpointMo
   const segments = parsePathPattern(path);
   if (typeof segments === "string") throw new ReadError(config.get("path") ?? node, segments);
   const methods = readMethods(config, kind);
-  const shapes = readShapes(context, reference, kind, methods, segments);
+  const site: EndpointSite = { context, reference, config, kind, methods, segments };
   return {
     service: service.name,
     name: binding.name,
@@ -67,9 +67,15 @@ export function readEndpoint(context: Context, reference: Reference): EndpointMo
     methods,
     path,
     bodyLimit: readBodyLimit(config),
-    ...shapes,
-    assets: kind === "static" ? readAssets(context, reference, config, options, segments) : null,
+    ...readShapes(site),
+    assets: kind === "static" ? readAssets(site) : null,
   };
+}
+
+/** An endpoint's declaration while it is read. */
+interface EndpointSite extends RequestSite {
+  readonly config: LiteralObject;
+  readonly kind: EndpointKind;
 }
 
 function stringField(config: LiteralObject, name: string): string | null {
@@ -117,13 +123,8 @@ interface Shapes {
 
 const NO_SHAPES: Shapes = { request: null, response: null, handshake: null };
 
-function readShapes(
-  context: Context,
-  reference: Reference,
-  kind: EndpointKind,
-  methods: readonly string[],
-  segments: readonly PathSegment[],
-): Shapes {
+function readShapes(site: EndpointSite): Shapes {
+  const { context, reference, kind } = site;
   if (kind === "static") return NO_SHAPES;
   const handler = reference.node.arguments?.[1];
   if (handler === undefined) {
@@ -136,8 +137,8 @@ function readShapes(
   const handshake = shapeOf(context, reference, signature.handshake);
   const carrier = kind === "typed" || signature.handshake === null ? signature.request : null;
   const first = signature.handshake ?? carrier;
-  checkPathParams(context, reference, first, segments);
-  if (kind === "typed") checkQueryFields(context, reference, signature.request, methods, segments);
+  checkPathParams(site, first);
+  if (kind === "typed") checkQueryFields(site, signature.request);
   return { request, response, handshake };
 }
 
@@ -164,13 +165,8 @@ function isUtility(context: Context, module: Reference["module"], node: ts.TypeR
   return type.kind === "named" && type.module === null;
 }
 
-function readAssets(
-  context: Context,
-  { module, node }: Reference,
-  config: LiteralObject,
-  options: ts.Expression,
-  segments: readonly PathSegment[],
-): StaticAssets {
+function readAssets({ context, reference, config, segments }: EndpointSite): StaticAssets {
+  const { module, node } = reference;
   const dynamic = segments.findIndex(({ kind }) => kind !== "literal");
   if (dynamic >= 0 && dynamic !== segments.length - 1) {
     const message = "static assets path cannot have segments after its dynamic segment";
@@ -178,7 +174,7 @@ function readAssets(
   }
   const dirNode = config.get("dir");
   if (dirNode === undefined) {
-    throw new ReadError(options, "static assets must have the 'dir' field set");
+    throw new ReadError(node, "static assets must have the 'dir' field set");
   }
   const home = posix.dirname(module.path);
   const dir = posix.join(home, localPath(dirNode));
@@ -216,4 +212,3 @@ export function localPath(node: ts.Node): string {
   }
   return path;
 }
-

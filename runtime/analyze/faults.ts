@@ -19,9 +19,7 @@ export class AppModelError extends Error {
 }
 
 export function formatFault(fault: Fault): string {
-  return fault.at === null
-    ? fault.message
-    : `${fault.at.file}:${fault.at.line}: ${fault.message}`;
+  return fault.at === null ? fault.message : `${fault.at.file}:${fault.at.line}: ${fault.message}`;
 }
 
 /** Collects faults; the same fault at the same line counts once. */

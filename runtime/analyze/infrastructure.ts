@@ -209,7 +209,10 @@ function readSchedule(node: ts.Expression): string {
 }
 
 /** `secret("Name")`, at the top level of a service. */
-export function readSecret(context: Context, reference: Reference): { name: string; service: string } {
+export function readSecret(
+  context: Context,
+  reference: Reference,
+): { name: string; service: string } {
   const { node, module, binding } = reference;
   if (binding.insideFunction) throw new ReadError(node, "secrets must be defined globally");
   if (binding.kind !== "variable") throw new ReadError(node, "secrets must be bound to a variable");

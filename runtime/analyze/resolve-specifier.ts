@@ -63,9 +63,7 @@ export class SpecifierResolver {
       const found = this.#file(resolve(this.#root, target));
       if (found.kind !== "missing") return found;
     }
-    return hasPackage(dir, specifier)
-      ? { kind: "package", name: specifier }
-      : { kind: "missing" };
+    return hasPackage(dir, specifier) ? { kind: "package", name: specifier } : { kind: "missing" };
   }
 
   #aliasTargets(specifier: string): string[] {

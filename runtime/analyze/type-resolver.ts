@@ -1,6 +1,7 @@
 import ts from "typescript";
-import type { ValidationRule } from "../app-model";
 import type { FaultList } from "./faults";
+import { assignable } from "./assignable";
+import { encoreType } from "./encore-types";
 import { intersect } from "./intersect";
 import { positionOf, type Meaning, type Module, type ModuleGraph } from "./modules";
 import {
@@ -13,8 +14,9 @@ import {
   type NamedType,
   type ObjectType,
   type Type,
-  type WireLocation,
 } from "./types";
+import { dropUndefined, isUtilityType, membersOf, utilityType } from "./utility-types";
+import { isPlainName, valueType } from "./value-types";
 
 /** Where a type is written, and what its type parameters stand for there. */
 interface Place {
@@ -35,25 +37,6 @@ const KEYWORDS: Partial<Record<ts.SyntaxKind, BasicName>> = {
   [ts.SyntaxKind.SymbolKeyword]: "symbol",
   [ts.SyntaxKind.NeverKeyword]: "never",
 };
-
-const WIRE_TYPES: Readonly<Record<string, WireLocation>> = {
-  Header: "header",
-  Query: "query",
-  Cookie: "cookie",
-  HttpStatus: "status",
-};
-
-const UTILITY_TYPES = new Set([
-  "Partial",
-  "Required",
-  "Readonly",
-  "Pick",
-  "Omit",
-  "Record",
-  "Exclude",
-  "Extract",
-  "NonNullable",
-]);
 
 /** What a fault leaves behind: a type that raises no second one. */
 const REPORTED = basic("any");
@@ -90,7 +73,9 @@ export class TypeResolver {
   }
 
   #open(type: NamedType): Type {
-    if (type.module === null) return this.#utility(type.name, type.args);
+    if (type.module === null) {
+      return utilityType(type.name, type.args, (inner) => this.underlying(inner));
+    }
     if (this.#depth > MAX_DEPTH) return unsupported(`type ${type.name} nests without end`);
     this.#depth += 1;
     try {
@@ -215,9 +200,7 @@ export class TypeResolver {
       return unionOf(node.types.map((member) => this.#type(member, place)));
     }
     if (ts.isIntersectionTypeNode(node)) {
-      return node.types
-        .map((member) => this.#opened(this.#type(member, place)))
-        .reduce(intersect);
+      return node.types.map((member) => this.#opened(this.#type(member, place))).reduce(intersect);
     }
     return this.#computed(node, place);
   }
@@ -307,7 +290,7 @@ export class TypeResolver {
       case "Promise":
         return { kind: "promise", of: args[0] ?? basic("void") };
     }
-    if (UTILITY_TYPES.has(name)) return { kind: "named", name, module: null, args };
+    if (isUtilityType(name)) return { kind: "named", name, module: null, args };
     this.#fault(place, node, `unknown identifier ${name}`);
     return REPORTED;
   }
@@ -319,17 +302,8 @@ export class TypeResolver {
     place: Place,
   ): Type {
     const { name } = meaning;
-    if (meaning.package === "encore.dev/api" && Object.hasOwn(WIRE_TYPES, name)) {
-      return wireType(WIRE_TYPES[name] as WireLocation, args);
-    }
-    if (meaning.package === "encore.dev/pubsub" && name === "Attribute") {
-      return { kind: "wire", location: "attribute", name: null, base: args[0] ?? basic("string") };
-    }
-    if (meaning.package === "encore.dev/types" && name === "Decimal") return basic("decimal");
-    if (meaning.package === "encore.dev/validate") {
-      const rule = validationRule(name, args);
-      if (rule !== null) return { kind: "rule", rule };
-    }
+    const known = encoreType(meaning.package, name, args);
+    if (known !== null) return known;
     this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
     return REPORTED;
   }
@@ -340,44 +314,13 @@ export class TypeResolver {
       this.#fault(place, node, "template literal expression not yet supported");
       return REPORTED;
     }
-    return this.#valueType(literal, place, node);
+    return this.#known(valueType(place.module, literal), node, place);
   }
 
-  /** The type of a constant's initializer, for `typeof CONSTANT`. */
-  #valueType(node: ts.Expression, place: Place, at: ts.Node): Type {
-    if (ts.isStringLiteral(node)) return { kind: "literal", value: node.text };
-    if (ts.isNumericLiteral(node)) return { kind: "literal", value: Number(node.text) };
-    if (ts.isBigIntLiteral(node)) return { kind: "literal", value: node.text.replace(/n$/, "") };
-    if (node.kind === ts.SyntaxKind.TrueKeyword) return { kind: "literal", value: true };
-    if (node.kind === ts.SyntaxKind.FalseKeyword) return { kind: "literal", value: false };
-    if (ts.isPrefixUnaryExpression(node) && ts.isNumericLiteral(node.operand)) {
-      return { kind: "literal", value: -Number(node.operand.text) };
-    }
-    if (ts.isAsExpression(node) || ts.isSatisfiesExpression(node)) {
-      return this.#valueType(node.expression, place, at);
-    }
-    if (ts.isParenthesizedExpression(node)) return this.#valueType(node.expression, place, at);
-    if (ts.isArrayLiteralExpression(node)) {
-      const members = node.elements.map((element) => this.#valueType(element, place, at));
-      return { kind: "array", element: unionOf(members) };
-    }
-    if (ts.isObjectLiteralExpression(node)) return this.#objectValue(node, place, at);
-    this.#fault(place, at, "typeof of this expression is not supported");
+  #known(type: Type | null, node: ts.Node, place: Place): Type {
+    if (type !== null) return type;
+    this.#fault(place, node, "the type of this value is not supported");
     return REPORTED;
-  }
-
-  #objectValue(node: ts.ObjectLiteralExpression, place: Place, at: ts.Node): Type {
-    const fields: Field[] = [];
-    for (const property of node.properties) {
-      if (!ts.isPropertyAssignment(property) || !isPlainName(property.name)) continue;
-      fields.push({
-        name: property.name.text,
-        optional: false,
-        type: this.#valueType(property.initializer, place, at),
-        at: positionOf(place.module, property),
-      });
-    }
-    return { kind: "object", fields, index: null };
   }
 
   #typeOf(node: ts.TypeQueryNode, place: Place): Type {
@@ -385,10 +328,11 @@ export class TypeResolver {
     if (meaning?.kind === "declared") {
       const declaration = meaning.module.declarations.get(meaning.name)?.[0];
       const isVariable = declaration !== undefined && ts.isVariableDeclaration(declaration);
-      const there = { module: meaning.module, bindings: new Map() };
-      if (isVariable && declaration.type !== undefined) return this.#type(declaration.type, there);
+      if (isVariable && declaration.type !== undefined) {
+        return this.#type(declaration.type, { module: meaning.module, bindings: new Map() });
+      }
       if (isVariable && declaration.initializer !== undefined) {
-        return this.#valueType(declaration.initializer, there, node);
+        return this.#known(valueType(meaning.module, declaration.initializer), node, place);
       }
     }
     this.#fault(place, node, "unknown identifier");
@@ -410,7 +354,7 @@ export class TypeResolver {
     const open = this.underlying(object);
     const key = this.underlying(index);
     if (open.kind === "object") {
-      const keys = key.kind === "union" ? key.members : [key];
+      const keys = membersOf(key);
       const picked = keys.map((one) => this.#member(open, one));
       if (!picked.includes(null)) return unionOf(picked as Type[]);
     }
@@ -450,29 +394,12 @@ export class TypeResolver {
     }
     const open = this.underlying(type);
     if (ts.isArrayTypeNode(pattern)) {
-      return open.kind === "array" && this.#extends(open.element, pattern.elementType, inferred, place);
+      return (
+        open.kind === "array" && this.#extends(open.element, pattern.elementType, inferred, place)
+      );
     }
-    return this.assignable(open, this.#type(pattern, { module: place.module, bindings: inferred }));
-  }
-
-  assignable(type: Type, to: Type): boolean {
-    const a = this.underlying(type);
-    const b = this.underlying(to);
-    if (b.kind === "union") return b.members.some((member) => this.assignable(a, member));
-    if (a.kind === "union") return a.members.every((member) => this.assignable(member, b));
-    if (isBasic(b, "any") || isBasic(b, "unknown") || isBasic(a, "any")) return true;
-    if (a.kind === "literal") {
-      return b.kind === "literal" ? a.value === b.value : isBasic(b, typeof a.value as BasicName);
-    }
-    if (a.kind === "basic") return isBasic(b, a.name);
-    if (a.kind === "array") return b.kind === "array" && this.assignable(a.element, b.element);
-    if (a.kind === "object" && b.kind === "object") {
-      return b.fields.every((want) => {
-        const has = a.fields.find(({ name }) => name === want.name);
-        return has === undefined ? want.optional : this.assignable(has.type, want.type);
-      });
-    }
-    return a.kind === "object" && isBasic(b, "object");
+    const to = this.#type(pattern, { module: place.module, bindings: inferred });
+    return assignable(open, to, (inner) => this.underlying(inner));
   }
 
   #mapped(node: ts.MappedTypeNode, place: Place): Type {
@@ -489,7 +416,7 @@ export class TypeResolver {
       const bindings = new Map(place.bindings).set(node.typeParameter.name.text, key);
       return this.#type(template, { module: place.module, bindings });
     };
-    const members = keys.kind === "union" ? keys.members : [keys];
+    const members = membersOf(keys);
     if (members.some((key) => key.kind === "basic" && key.name !== "never")) {
       const key = members[0] as Type;
       return { kind: "object", fields: [], index: { key, value: valueOf(key) } };
@@ -501,54 +428,6 @@ export class TypeResolver {
       const type = valueOf(key);
       return [mappedField(String(key.value), type, from, node)];
     });
-    return { kind: "object", fields, index: null };
-  }
-
-  #utility(name: string, args: readonly Type[]): Type {
-    const [first = NEVER, second = NEVER] = args;
-    if (name === "Record") return this.#record(first, second);
-    if (name === "Exclude" || name === "Extract") {
-      const open = this.underlying(first);
-      const members = open.kind === "union" ? open.members : [open];
-      const keep = name === "Extract";
-      return unionOf(members.filter((member) => this.assignable(member, second) === keep));
-    }
-    if (name === "NonNullable") return dropNullish(this.underlying(first));
-    const of = this.underlying(first);
-    if (of.kind !== "object") return of;
-    switch (name) {
-      case "Partial":
-        return { ...of, fields: of.fields.map((field) => ({ ...field, optional: true })) };
-      case "Required":
-        return {
-          ...of,
-          fields: of.fields.map((f) => ({ ...f, optional: false, type: dropUndefined(f.type) })),
-        };
-      case "Pick":
-      case "Omit": {
-        const keys = this.#literalKeys(second);
-        const fields = of.fields.filter((field) => keys.has(field.name) === (name === "Pick"));
-        return { ...of, fields };
-      }
-      default:
-        return of;
-    }
-  }
-
-  #literalKeys(type: Type): Set<string> {
-    const open = this.underlying(type);
-    const members = open.kind === "union" ? open.members : [open];
-    return new Set(members.flatMap((key) => (key.kind === "literal" ? [String(key.value)] : [])));
-  }
-
-  #record(key: Type, value: Type): Type {
-    const open = this.underlying(key);
-    const members = open.kind === "union" ? open.members : [open];
-    const literals = members.flatMap((one) => (one.kind === "literal" ? [String(one.value)] : []));
-    if (literals.length < members.length || literals.length === 0) {
-      return { kind: "object", fields: [], index: { key, value } };
-    }
-    const fields = literals.map((name) => ({ name, optional: false, type: value, at: null }));
     return { kind: "object", fields, index: null };
   }
 
@@ -571,10 +450,6 @@ function isValue(node: ts.Declaration): boolean {
   return ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node);
 }
 
-function isPlainName(name: ts.PropertyName): name is ts.Identifier | ts.StringLiteral {
-  return ts.isIdentifier(name) || ts.isStringLiteral(name);
-}
-
 function mappedField(
   name: string,
   type: Type,
@@ -584,23 +459,8 @@ function mappedField(
   const marked = node.questionToken?.kind;
   const removes = marked === ts.SyntaxKind.MinusToken;
   const optional = removes ? false : marked !== undefined || (from?.optional ?? false);
-  return { name, type: dropUndefinedIf(type, optional || removes), optional, at: from?.at ?? null };
-}
-
-function dropUndefinedIf(type: Type, when: boolean): Type {
-  return when ? dropUndefined(type) : type;
-}
-
-export function dropUndefined(type: Type): Type {
-  if (type.kind !== "union") return type;
-  return unionOf(type.members.filter((member) => !isBasic(member, "undefined")));
-}
-
-function dropNullish(type: Type): Type {
-  if (type.kind !== "union") return type;
-  return unionOf(
-    type.members.filter((member) => !isBasic(member, "undefined") && !isBasic(member, "null")),
-  );
+  const plain = optional || removes ? dropUndefined(type) : type;
+  return { name, type: plain, optional, at: from?.at ?? null };
 }
 
 function enumType(node: ts.EnumDeclaration): Type {
@@ -614,36 +474,4 @@ function enumType(node: ts.EnumDeclaration): Type {
     return [{ name: name.text, value }];
   });
   return { kind: "enum", members };
-}
-
-/** `Header<"X-Key">`, `Header<number>` or `Header<number, "X-Key">`. */
-function wireType(location: WireLocation, args: readonly Type[]): Type {
-  if (location === "status") return { kind: "wire", location, name: null, base: basic("number") };
-  const [first, second] = args;
-  const nameOf = (type: Type | undefined): string | null =>
-    type?.kind === "literal" && typeof type.value === "string" ? type.value : null;
-  const ownName = nameOf(first);
-  if (second === undefined && ownName !== null) {
-    return { kind: "wire", location, name: ownName, base: basic("string") };
-  }
-  return { kind: "wire", location, name: nameOf(second), base: first ?? basic("string") };
-}
-
-function validationRule(name: string, args: readonly Type[]): ValidationRule | null {
-  const arg = args[0]?.kind === "literal" ? args[0].value : null;
-  const numeric = { Min: "min", Max: "max", MinLen: "minLen", MaxLen: "maxLen" } as const;
-  const textual = {
-    MatchesRegexp: "matchesRegexp",
-    StartsWith: "startsWith",
-    EndsWith: "endsWith",
-  } as const;
-  if (Object.hasOwn(numeric, name) && typeof arg === "number") {
-    return { rule: numeric[name as keyof typeof numeric], value: arg };
-  }
-  if (Object.hasOwn(textual, name) && typeof arg === "string") {
-    return { rule: textual[name as keyof typeof textual], value: arg };
-  }
-  if (name === "IsEmail") return { rule: "isEmail" };
-  if (name === "IsURL") return { rule: "isURL" };
-  return null;
 }
