@@ -106,7 +106,7 @@ export class Connection implements Visitor {
       this.giveBack(bytes);
       return;
     }
-    const end = exchange.requestBody(bytes, 0);
+    const end = exchange.requestBody(bytes);
     if (end < bytes.length) this.giveBack(bytes.subarray(end));
   }
 

@@ -1,21 +1,15 @@
 import type { Socket } from "node:net";
 
-import { ChunkScanner } from "./core/chunks";
 import { type ErrorCode, renderError } from "./core/errors";
-import { EventTracker } from "./core/events";
 import { parseResponseHead, type RequestHead, type ResponseHead } from "./core/head";
-import {
-  type BodyForm,
-  interimText,
-  type RequestContext,
-  requestText,
-  responseText,
-} from "./core/headers";
+import { interimText, type RequestContext, requestText, responseText } from "./core/headers";
 import type { Hop } from "./core/hop";
 import { LIMITS } from "./core/limits";
 import { mayRetry } from "./core/retry";
 import type { Placement } from "./core/route";
 import { Accumulator } from "./accumulator";
+import { type BodySink, RequestBody } from "./request-body";
+import { ResponseRelay } from "./response-relay";
 import type { Repl } from "./table";
 import { Tunnel } from "./tunnel";
 import type { Target, UpstreamSocket, UpstreamUser } from "./upstream";
@@ -70,14 +64,8 @@ export const Phase = {
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** How the end of the response's body is known. */
-const Framing = { None: 0, Length: 1, Chunked: 2, Close: 3 } as const;
-type Framing = (typeof Framing)[keyof typeof Framing];
-
-const LAST_CHUNK = "0\r\n\r\n";
-
 /** One request and its response, from the visitor's head to the last byte. */
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, BodySink {
   phase: Phase = Phase.Waiting;
   repl: Repl | undefined;
   /** What an authenticated peer said of it. */
@@ -103,8 +91,6 @@ export class Exchange implements UpstreamUser {
   forwardMin = 0;
   readonly startedAt: number;
   status = 0;
-  bytesIn = 0;
-  bytesOut = 0;
   minGeneration = 0;
   target: Target | undefined;
 
@@ -114,23 +100,13 @@ export class Exchange implements UpstreamUser {
   private bodySent = false;
   /** The app does not take what the visitor sends. */
   private stalled = false;
-  /** Bytes of the request's body still to come; unknown while chunked. */
-  private remaining: number;
-  private readonly requestChunks: ChunkScanner | undefined;
-  requestDone: boolean;
+  private readonly body: RequestBody;
 
   private partial: Accumulator | undefined;
   private answered = false;
   private interims = 0;
   private response: ResponseHead | undefined;
-  private framing: Framing = Framing.None;
-  private form: BodyForm = "none";
-  private left = 0;
-  private responseChunks: ChunkScanner | undefined;
-  private events: EventTracker | undefined;
-  private cutting = false;
-  private surplus = false;
-  private headText = "";
+  private relay: ResponseRelay | undefined;
   private closing = false;
   private tunnel: Tunnel | undefined;
 
@@ -141,9 +117,7 @@ export class Exchange implements UpstreamUser {
   ) {
     this.clientIp = visitor.clientIp;
     this.startedAt = host.now;
-    this.remaining = Math.max(head.contentLength, 0);
-    this.requestChunks = head.chunked ? new ChunkScanner(false) : undefined;
-    this.requestDone = !head.chunked && head.contentLength <= 0;
+    this.body = new RequestBody(head, host.bodyLimit);
   }
 
   /** The status is the app's, not ours. */
@@ -153,6 +127,18 @@ export class Exchange implements UpstreamUser {
 
   get hops(): number {
     return this.hop?.hops ?? 0;
+  }
+
+  get requestDone(): boolean {
+    return this.body.done;
+  }
+
+  get bytesIn(): number {
+    return this.body.bytes;
+  }
+
+  get bytesOut(): number {
+    return this.relay?.bytes ?? 0;
   }
 
   /** Bytes of the body may be handed over now. */
@@ -190,7 +176,7 @@ export class Exchange implements UpstreamUser {
     this.bodySent = false;
     const ahead = this.requestDone ? undefined : this.visitor.takeAhead();
     if (ahead !== undefined) {
-      const end = this.requestBody(ahead, 0);
+      const end = this.requestBody(ahead);
       if (end < ahead.length && this.phase === Phase.Sent)
         this.visitor.giveBack(ahead.subarray(end));
     }
@@ -213,12 +199,10 @@ export class Exchange implements UpstreamUser {
     };
   }
 
-  /** Hands over body bytes from `from`; returns where the body ended, or the end of `bytes`. */
-  requestBody(bytes: Buffer, from: number): number {
-    const end =
-      this.requestChunks === undefined
-        ? this.lengthBody(bytes, from)
-        : this.chunkedBody(this.requestChunks, bytes, from);
+  /** Hands over body bytes; returns where the body ended, or the end of `bytes`. */
+  requestBody(bytes: Buffer): number {
+    const end = this.body.feed(bytes, this);
+    if (this.body.fault !== undefined) this.brokenBody(this.body.fault);
     this.waitAfterBody();
     return end;
   }
@@ -231,35 +215,7 @@ export class Exchange implements UpstreamUser {
     else this.deadline = this.phase === Phase.Sent ? now + responseHeadMs : 0;
   }
 
-  private lengthBody(bytes: Buffer, from: number): number {
-    const count = Math.min(this.remaining, bytes.length - from);
-    this.remaining -= count;
-    this.bytesIn += count;
-    if (this.remaining === 0) this.requestDone = true;
-    const part = count === bytes.length ? bytes : bytes.subarray(from, from + count);
-    if (count > 0) this.writeUpstream(part);
-    return from + count;
-  }
-
-  private chunkedBody(chunks: ChunkScanner, bytes: Buffer, from: number): number {
-    const end = chunks.scan(bytes, from);
-    this.bytesIn = chunks.dataBytes;
-    if (chunks.fault !== "" || chunks.dataBytes > this.host.bodyLimit) {
-      this.brokenBody(chunks.fault === "" ? "body_too_large" : chunks.fault);
-      return end;
-    }
-    if (chunks.done) this.requestDone = true;
-    for (const piece of chunks.pieces) {
-      this.writeUpstream(
-        piece.text === ""
-          ? bytes.subarray(piece.from, piece.to)
-          : Buffer.from(piece.text, "latin1"),
-      );
-    }
-    return end;
-  }
-
-  private writeUpstream(bytes: Buffer): void {
+  bodyBytes(bytes: Buffer): void {
     const socket = this.upstream?.socket;
     if (socket === undefined || socket.destroyed) return;
     this.bodySent = true;
@@ -274,7 +230,7 @@ export class Exchange implements UpstreamUser {
   private brokenBody(code: ErrorCode): void {
     this.dropUpstream();
     if (this.response === undefined) this.fail(code);
-    else this.end(() => this.visitor.reset());
+    else this.breakOff();
   }
 
   upstreamDrained(): void {
@@ -291,7 +247,7 @@ export class Exchange implements UpstreamUser {
   // The way down.
 
   upstreamData(bytes: Buffer): void {
-    if (this.phase === Phase.Responding) this.relay(bytes, 0);
+    if (this.relay !== undefined) this.pass(this.relay, bytes);
     else if (this.phase === Phase.Sent) this.readResponse(bytes);
     else if (this.tunnel !== undefined) this.tunnel.fromUpstream(bytes);
   }
@@ -353,145 +309,74 @@ export class Exchange implements UpstreamUser {
   }
 
   private respond(head: ResponseHead, work: Buffer, from: number): void {
+    const relay = new ResponseRelay(this.visitor.socket, this.head, head);
     this.response = head;
+    this.relay = relay;
     this.status = head.status;
     this.phase = Phase.Responding;
     this.text = "";
     this.waitAfterBody();
-    this.chooseFraming(head);
-    this.closing = this.mustClose();
-    this.headText = responseText(head, {
-      form: this.form,
-      length: this.lengthToTell(head),
+    this.closing = this.mustClose(relay);
+    relay.cutting = relay.isEventStream && this.target?.cutting === true;
+    relay.start(this.responseText(head, relay));
+    if (relay.empty) {
+      relay.surplus = from < work.length;
+      this.complete(relay);
+    } else {
+      if (from < work.length) this.pass(relay, work.subarray(from));
+      // Without a body byte at hand the head does not wait for one.
+      if (this.phase === Phase.Responding) this.flush(relay);
+      if (this.phase === Phase.Responding && relay.cutting) this.cut();
+    }
+  }
+
+  private responseText(head: ResponseHead, relay: ResponseRelay | undefined): string {
+    return responseText(head, {
+      form: relay?.form ?? "none",
+      length: relay?.length ?? -1,
       close: this.closing,
       keepAlive: this.head.minor === 0,
       requestId: this.requestId,
       date: this.host.date,
-      upgrade: false,
+      upgrade: relay === undefined,
       heldMs: this.heldMs,
     });
-    if (this.framing === Framing.None) {
-      this.surplus = from < work.length;
-      this.complete();
-      return;
-    }
-    if (from < work.length) this.relay(work, from);
-    // Without a body byte at hand the head does not wait for one.
-    if (this.phase === Phase.Responding) this.flushHead();
-    if (this.phase === Phase.Responding && this.cutting) this.cut();
   }
 
-  private chooseFraming(head: ResponseHead): void {
-    const empty = this.head.method === "HEAD" || head.status === 204 || head.status === 304;
-    this.cutting = head.eventStream && this.target?.cutting === true;
-    if (empty || head.contentLength === 0) {
-      this.framing = Framing.None;
-      this.form = "none";
-      return;
-    }
-    if (head.contentLength > 0) {
-      this.framing = Framing.Length;
-      this.form = "length";
-      this.left = head.contentLength;
-      return;
-    }
-    this.framing = head.chunked ? Framing.Chunked : Framing.Close;
-    this.form = this.head.minor === 1 ? "chunked" : "close";
-    if (head.eventStream) this.events = new EventTracker();
-    const dataOnly = this.form === "close" || head.eventStream;
-    if (head.chunked) this.responseChunks = new ChunkScanner(dataOnly);
-  }
-
-  private lengthToTell(head: ResponseHead): number {
-    if (head.status === 204) return -1;
-    if (this.form === "none" && head.contentLength < 0) {
-      // An empty body needs a length, unless the response cannot have a body.
-      return -1;
-    }
-    return head.contentLength;
-  }
-
-  private mustClose(): boolean {
-    if (this.head.close || this.form === "close" || this.host.draining) return true;
+  private mustClose({ form }: ResponseRelay): boolean {
+    if (this.head.close || form === "close" || this.host.draining) return true;
     // Whether the body still comes after a final answer to an expectation, nobody can know.
     if (this.head.expectContinue && !this.requestDone) return true;
     return this.target?.peer !== "" && this.hop === undefined && this.visitor.nudged;
   }
 
-  /** Passes body bytes on, in the same turn that they came. */
-  private relay(bytes: Buffer, from: number): void {
-    if (this.framing === Framing.Length) this.relayLength(bytes, from);
-    else if (this.framing === Framing.Chunked) this.relayChunks(bytes, from);
-    else this.relayData(bytes, from, bytes.length);
-  }
-
-  private relayLength(bytes: Buffer, from: number): void {
-    const count = Math.min(this.left, bytes.length - from);
-    this.left -= count;
-    this.surplus = from + count < bytes.length;
-    this.writeDown(from === 0 && !this.surplus ? bytes : bytes.subarray(from, from + count));
-    if (this.left === 0) this.complete();
-  }
-
-  private relayChunks(bytes: Buffer, from: number): void {
-    const chunks = this.responseChunks as ChunkScanner;
-    const end = chunks.scan(bytes, from);
-    const { socket } = this.visitor;
-    const several = chunks.pieces.length > 1;
-    if (several) socket.cork();
-    for (const piece of chunks.pieces) {
-      if (piece.text !== "") this.writeDown(Buffer.from(piece.text, "latin1"));
-      else if (this.events !== undefined || this.form === "close") {
-        this.relayData(bytes, piece.from, piece.to);
-      } else this.writeDown(bytes.subarray(piece.from, piece.to));
-    }
-    if (several) socket.uncork();
-    if (this.phase !== Phase.Responding) return;
-    if (chunks.fault !== "") {
-      this.dropUpstream();
-      this.end(() => this.visitor.reset());
-    } else if (chunks.done) {
-      this.surplus = end < bytes.length;
-      this.complete();
+  private pass(relay: ResponseRelay, bytes: Buffer): void {
+    const progress = relay.pass(bytes);
+    this.holdBack(relay);
+    switch (progress) {
+      case "more":
+        return;
+      case "whole":
+        this.complete(relay);
+        return;
+      case "cut":
+        this.finish(relay);
+        return;
+      case "broken":
+        this.breakOff();
     }
   }
 
-  /** Data of a body whose chunking we write ourselves; of an event stream, up to where it is cut. */
-  private relayData(bytes: Buffer, from: number, to: number): void {
-    if (this.phase !== Phase.Responding || to <= from) return;
-    let until = to;
-    if (this.events !== undefined) {
-      until = from + this.events.scan(bytes.subarray(from, to), 0, this.cutting);
-    }
-    if (until > from) this.writeData(bytes.subarray(from, until));
-    if (this.cutting && this.events?.atBoundary) this.endStream();
+  /** Reads no more of the app than its visitor takes. */
+  private holdBack(relay: ResponseRelay): void {
+    if (!relay.blocked) return;
+    relay.blocked = false;
+    this.upstream?.socket.pause();
   }
 
-  private writeData(data: Buffer): void {
-    if (this.form !== "chunked") {
-      this.writeDown(data);
-      return;
-    }
-    const { socket } = this.visitor;
-    socket.cork();
-    this.headText += `${data.length.toString(16)}\r\n`;
-    this.writeDown(data);
-    socket.write("\r\n", "latin1");
-    socket.uncork();
-  }
-
-  private writeDown(bytes: Buffer): void {
-    const text = this.headText;
-    this.headText = "";
-    this.bytesOut += bytes.length;
-    if (!writeWithHead(this.visitor.socket, text, bytes)) this.upstream?.socket.pause();
-  }
-
-  private flushHead(): void {
-    if (this.headText === "") return;
-    const text = this.headText;
-    this.headText = "";
-    if (!this.visitor.socket.write(text, "latin1")) this.upstream?.socket.pause();
+  private flush(relay: ResponseRelay): void {
+    relay.flush();
+    this.holdBack(relay);
   }
 
   /** The visitor took what was buffered. */
@@ -502,26 +387,30 @@ export class Exchange implements UpstreamUser {
 
   upstreamEnded(): void {
     if (this.tunnel !== undefined) this.tunnel.upstreamEnded();
-    else if (this.phase === Phase.Responding && this.framing === Framing.Close) this.endStream();
+    else if (this.relay?.untilClose === true) this.finish(this.relay);
     else this.upstream?.socket.destroy();
   }
 
-  /** A clean end of a body whose length only its end tells. */
-  private endStream(): void {
+  /** A clean end of a body that has no length of its own. */
+  private finish(relay: ResponseRelay): void {
     this.dropUpstream();
-    if (this.form === "chunked") this.headText += LAST_CHUNK;
-    this.flushHead();
+    relay.finish();
     this.end(() => this.visitor.finished(this.closing || !this.requestDone));
   }
 
-  private complete(): void {
-    this.flushHead();
+  private complete(relay: ResponseRelay): void {
+    relay.flush();
     const { upstream, response } = this;
-    const reusable =
-      this.requestDone && !this.surplus && response?.close === false && upstream !== undefined;
-    if (reusable) this.releaseUpstream(upstream);
+    const reusable = this.requestDone && !relay.surplus && response?.close === false;
+    if (reusable && upstream !== undefined) this.releaseUpstream(upstream);
     else this.dropUpstream();
     this.end(() => this.visitor.finished(this.closing || !this.requestDone));
+  }
+
+  /** What was sent cannot be completed, and the visitor must see that. */
+  private breakOff(): void {
+    this.dropUpstream();
+    this.end(() => this.visitor.reset());
   }
 
   // Upgrades.
@@ -532,17 +421,7 @@ export class Exchange implements UpstreamUser {
     this.status = 101;
     this.phase = Phase.Tunnel;
     this.deadline = 0;
-    const text = responseText(head, {
-      form: "none",
-      length: -1,
-      close: false,
-      keepAlive: false,
-      requestId: this.requestId,
-      date: this.host.date,
-      upgrade: true,
-      heldMs: this.heldMs,
-    });
-    visitor.socket.write(text, "latin1");
+    visitor.socket.write(this.responseText(head, undefined), "latin1");
     const tunnel = new Tunnel(visitor.socket, upstream.socket, this);
     this.tunnel = tunnel;
     const ahead = visitor.takeAhead();
@@ -571,13 +450,14 @@ export class Exchange implements UpstreamUser {
       this.tunnel.cut();
       return;
     }
-    if (this.events === undefined || this.phase !== Phase.Responding) return;
-    if (this.events.atBoundary) {
-      this.endStream();
+    const { relay } = this;
+    if (relay?.isEventStream !== true || this.phase !== Phase.Responding) return;
+    if (relay.atBoundary) {
+      this.finish(relay);
       return;
     }
+    relay.cutting = true;
     if (this.deadline === 0) this.deadline = this.host.now + LIMITS.cutMs;
-    this.cutting = true;
   }
 
   upstreamLost(): void {
@@ -589,8 +469,7 @@ export class Exchange implements UpstreamUser {
       return;
     }
     if (this.phase === Phase.Responding) {
-      this.dropUpstream();
-      this.end(() => this.visitor.reset());
+      this.breakOff();
       return;
     }
     const retry = mayRetry({
@@ -629,11 +508,8 @@ export class Exchange implements UpstreamUser {
         this.fail(this.requestDone || this.stalled ? "response_timeout" : "request_timeout");
         return;
       case Phase.Responding:
-        if (this.cutting) this.endStream();
-        else {
-          this.dropUpstream();
-          this.end(() => this.visitor.reset());
-        }
+        if (this.relay?.cutting === true) this.finish(this.relay);
+        else this.breakOff();
         return;
       default:
         return;
