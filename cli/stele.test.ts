@@ -26,12 +26,12 @@ const hello: Repl = {
   createdAt: "2026-01-01T00:00:00.000Z",
   host: "hello.demo.repl.test",
 };
-const cluster = (id: string, address: string, repls: number) => ({
+const cluster = (id: string, ingress: string, repls: number) => ({
   id,
   state: "active",
-  ingress: [address],
+  ingress: [ingress],
   httpPort: 8080,
-  listen: [`${address}:8080`],
+  listen: [`${ingress}:8080`],
   apiUrl: null,
   repls,
 });
@@ -115,6 +115,7 @@ const answers: Readonly<Record<string, unknown>> = {
 
 let server: Server;
 let directory: string;
+let address: string;
 const seen: Array<{
   readonly request: string;
   readonly authorization: string;
@@ -135,6 +136,7 @@ beforeEach(async () => {
   );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 
 afterEach(() => {
@@ -167,7 +169,7 @@ async function stele(line: string, env: Record<string, string> = {}): Promise<Ra
   const code = await main(line.split(" "), {
     root: directory,
     env: {
-      STELE_API: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      STELE_API: address,
       STELE_TOKEN_FILE: "token",
       STELE_DNS: "127.0.0.1:1",
       ...env,
@@ -261,10 +263,8 @@ describe("failures", () => {
   });
 
   it("a platform that does not run is said in one line", async () => {
-    const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
-    const address = `http://127.0.0.1:${port}`;
-    expect(await stele("ls", { STELE_API: address })).toEqual({
+    expect(await stele("ls")).toEqual({
       code: 1,
       out: "",
       err: `stele: the platform is not running at ${address}: start it with npm start\n`,
@@ -321,7 +321,11 @@ describe("names", () => {
   });
 
   it("finds the next loopback address for a cluster", () => {
-    const at = (...ingress: string[]) => ({ ...cluster("c", "", 0), ingress }) as never;
+    const at = (...ingress: string[]) => ({
+      ...cluster("c", "", 0),
+      state: "active" as const,
+      ingress,
+    });
     expect(nextIngress([])).toEqual(["127.0.1.1"]);
     expect(nextIngress([at("127.0.1.1"), at("127.0.3.1")])).toEqual(["127.0.2.1"]);
     expect(() => nextIngress([at("192.0.2.1")])).toThrow("--ingress is missing");
