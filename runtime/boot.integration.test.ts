@@ -171,7 +171,9 @@ describe("boot()", () => {
     writeFileSync(join(root, "notes", "schema", "2_bad.up.sql"), "selec 1");
     const refused = launch(await freeAddress());
     expect(await refused.ended).toBe(1);
-    expect(refused.output).toMatch(/^Cannot migrate "notes": notes\/schema\/2_bad.up.sql:1: syntax/);
+    expect(refused.output).toMatch(
+      /^Cannot migrate "notes": notes\/schema\/2_bad.up.sql:1: syntax/,
+    );
     expect(postmaster()).toBeNull();
   });
 

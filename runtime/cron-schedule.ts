@@ -38,7 +38,11 @@ export function parseSchedule(schedule: string): (at: Date) => boolean {
   if (parts.length !== FIELDS.length) throw new Error(`"${schedule}" has not five fields`);
   const sets = FIELDS.map((field, index) => parseField(parts[index] as string, field, schedule));
   const [minutes, hours, days, months, weekdays] = sets as [
-    Set<number>, Set<number>, Set<number>, Set<number>, Set<number>,
+    Set<number>,
+    Set<number>,
+    Set<number>,
+    Set<number>,
+    Set<number>,
   ];
   if (weekdays.has(7)) weekdays.add(0);
   // As in cron: where both days are restricted, either is enough.
@@ -55,18 +59,29 @@ export function parseSchedule(schedule: string): (at: Date) => boolean {
   };
 }
 
-function parseField(text: string, { min, max }: Field, schedule: string): Set<number> {
+function parseField(text: string, field: Field, schedule: string): Set<number> {
   const values = new Set<number>();
   for (const item of text.split(",")) {
-    const match = /^(?:\*|(\d+)(?:-(\d+))?)(?:\/(\d+))?$/.exec(item);
-    const step = Number(match?.[3] ?? 1);
-    const first = Number(match?.[1] ?? min);
-    const openEnd = match?.[1] === undefined || match[3] !== undefined;
-    const last = Number(match?.[2] ?? (openEnd ? max : first));
-    if (!match || step < 1 || first < min || last > max || first > last) {
-      throw new Error(`"${item}" in "${schedule}" is no cron field from ${min} to ${max}`);
+    const { first, last, step } = parseItem(item, field);
+    if (!(step >= 1 && first >= field.min && last <= field.max && first <= last)) {
+      throw new Error(
+        `"${item}" in "${schedule}" is no cron field from ${field.min} to ${field.max}`,
+      );
     }
     for (let value = first; value <= last; value += step) values.add(value);
   }
   return values;
+}
+
+/** `*`, `5`, `5-9`, each with `/step`; `5/10` runs to the end. NaN where it is none of these. */
+function parseItem(
+  item: string,
+  { min, max }: Field,
+): { first: number; last: number; step: number } {
+  const match = /^(?:\*|(\d+)(?:-(\d+))?)(?:\/(\d+))?$/.exec(item);
+  if (!match) return { first: NaN, last: NaN, step: NaN };
+  const [, from, to, step] = match;
+  const first = Number(from ?? min);
+  const isOpen = from === undefined || step !== undefined;
+  return { first, last: Number(to ?? (isOpen ? max : first)), step: Number(step ?? 1) };
 }

@@ -14,29 +14,33 @@ const LEADER_LOCK = 1_668_444_014;
 /** Longer timeouts than this overflow in Node. */
 const SLEEP_MAX_MS = 3_600_000;
 
+export interface CronOptions {
+  readonly model: AppModel;
+  readonly infra: InfraConfig;
+  readonly call: (service: string, endpoint: string) => Promise<unknown>;
+  readonly log: LogLine;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
 /** Runs cron jobs in UTC, each in one process: the one that holds the lock. */
 export class Crons {
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private sql: postgres.Sql | null = null;
 
-  constructor(
-    private readonly model: AppModel,
-    private readonly infra: InfraConfig,
-    private readonly call: (service: string, endpoint: string) => Promise<unknown>,
-    private readonly log: LogLine,
-    private readonly now: () => number = Date.now,
-  ) {}
+  constructor(private readonly options: CronOptions) {}
 
   async start(): Promise<void> {
-    const { hostedServices } = this.infra;
-    const hosted = this.model.crons.filter(
+    const { model, infra, now } = this.options;
+    const { hostedServices } = infra;
+    const hosted = model.crons.filter(
       ({ service }) => hostedServices === null || hostedServices.includes(service),
     );
-    const config = pubsubDatabase(this.infra);
+    const config = pubsubDatabase(infra);
     if (hosted.length === 0 || config === null) return;
     await ensureDatabase(config, "postgres");
     this.sql = openClient(config, 1);
-    for (const cron of hosted) this.schedule(cron, nextRun(cron, this.now()));
+    for (const cron of hosted) this.schedule(cron, nextRun(cron, now()));
   }
 
   async drain(): Promise<void> {
@@ -46,11 +50,12 @@ export class Crons {
 
   private schedule(cron: CronModel, at: number | null): void {
     if (at === null) return;
-    const waitMs = Math.max(0, at - this.now());
+    const { now } = this.options;
+    const waitMs = Math.max(0, at - now());
     const then = (): void => {
       if (waitMs > SLEEP_MAX_MS) return this.schedule(cron, at);
       void this.run(cron);
-      this.schedule(cron, nextRun(cron, Math.max(at, this.now())));
+      this.schedule(cron, nextRun(cron, Math.max(at, now())));
     };
     this.timers.set(cron.name, setTimeout(then, Math.min(waitMs, SLEEP_MAX_MS)));
   }
@@ -58,21 +63,18 @@ export class Crons {
   private async run(cron: CronModel): Promise<void> {
     try {
       if (!(await this.isLeader())) return;
-      await this.call(cron.service, cron.endpoint);
+      await this.options.call(cron.service, cron.endpoint);
     } catch (error) {
-      this.log("error", "cron job failed", { cron: cron.name, error: (error as Error).message });
+      this.options.log("error", "cron job failed", {
+        cron: cron.name,
+        error: (error as Error).message,
+      });
     }
   }
 
   /** The lock stays with the connection, and so with the process until it ends. */
   private async isLeader(): Promise<boolean> {
-    const rows = await this.sql?.unsafe(
-      `select pg_try_advisory_lock(${LEADER_LOCK}) as leads where not exists (
-         select from pg_locks where locktype = 'advisory' and objid = ${LEADER_LOCK}
-           and pid = pg_backend_pid())
-       union all select true from pg_locks where locktype = 'advisory'
-         and objid = ${LEADER_LOCK} and pid = pg_backend_pid() limit 1`,
-    );
+    const rows = await this.sql?.unsafe(`select pg_try_advisory_lock(${LEADER_LOCK}) as leads`);
     return rows?.[0]?.["leads"] === true;
   }
 }

@@ -2,7 +2,7 @@ import type { AppModel } from "./app-model";
 import type { DatabaseConfig, InfraConfig } from "./infra-config";
 import { connectionUrl } from "./sql-client";
 import { columnValue, type MakeDecimal } from "./sql-columns";
-import { sqlError } from "./sql-errors";
+import { isConnectionLost, sqlError } from "./sql-errors";
 import { parameterText } from "./sql-parameters";
 import { type Client, Pool } from "./sql-pool";
 import { CATALOG_QUERY, type CatalogRow, type SqlType, TypeCatalog } from "./sql-types";
@@ -68,6 +68,7 @@ class Statements {
       return new Cursor(result.map((cells) => new Row(cells, columns, this.makeDecimal)));
     } catch (error) {
       this.described.delete(text);
+      if (isConnectionLost(error)) client.broken = true;
       throw sqlError(error);
     }
   }
@@ -152,7 +153,7 @@ abstract class Held {
   }
 
   protected get isLost(): boolean {
-    return this.client.closes() !== this.closesAtStart;
+    return this.client.broken || this.client.closes() !== this.closesAtStart;
   }
 
   protected release(): void {
@@ -174,6 +175,7 @@ export class Transaction extends Held {
     try {
       await client.sql.unsafe("begin");
     } catch (error) {
+      if (isConnectionLost(error)) client.broken = true;
       pool.release(client);
       throw sqlError(error);
     }
@@ -195,6 +197,7 @@ export class Transaction extends Held {
       this.assertOpen();
       await this.client.sql.unsafe(statement);
     } catch (error) {
+      if (isConnectionLost(error)) this.client.broken = true;
       throw sqlError(error);
     } finally {
       this.release();

@@ -23,13 +23,13 @@ describe("runExitHooks()", () => {
   });
 
   it("goes on after a hook that fails or never ends", async () => {
-    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const logged = vi.spyOn(process.stderr, "write").mockReturnValue(true);
     const last = vi.fn();
     onExit(last);
     onExit(() => Promise.reject(new Error("no")));
     onExit(() => new Promise(() => {}));
     await runExitHooks(20);
     expect(last).toHaveBeenCalledOnce();
-    expect(logged).toHaveBeenCalledWith("A step of the shutdown failed: no");
+    expect(logged).toHaveBeenCalledWith("A step of the shutdown failed: no\n");
   });
 });

@@ -52,7 +52,7 @@ async function runAll(hooks: ExitHook[], signal: AbortSignal): Promise<void> {
     try {
       await Promise.race([hook(signal), aborted(signal)]);
     } catch (error) {
-      console.error(`A step of the shutdown failed: ${(error as Error).message}`);
+      process.stderr.write(`A step of the shutdown failed: ${(error as Error).message}\n`);
     }
   }
 }

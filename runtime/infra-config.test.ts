@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { type InfraConfig, parseInfraConfig } from "./infra-config";
-import { InfraConfigError } from "./json-reader";
+import type { InfraConfigError } from "./json-reader";
 
 function faultsOf(json: unknown, env: NodeJS.ProcessEnv = {}): readonly string[] {
   try {
@@ -96,12 +96,18 @@ describe("parseInfraConfig()", () => {
   it("takes all secrets from one variable", () => {
     const json = { secrets: { $env: "ALL" } };
     expect(parseInfraConfig(json, { ALL: '{"A":"1"}' }).secrets).toEqual({ A: "1" });
-    expect(faultsOf(json, { ALL: "{" })).toEqual(['secrets needs JSON in the environment variable "ALL"']);
-    expect(faultsOf(json)).toEqual(['secrets needs the environment variable "ALL", which is not set']);
+    expect(faultsOf(json, { ALL: "{" })).toEqual([
+      'secrets needs JSON in the environment variable "ALL"',
+    ]);
+    expect(faultsOf(json)).toEqual([
+      'secrets needs the environment variable "ALL", which is not set',
+    ]);
   });
 
   it("turns TLS on unless it is disabled, as Encore does", () => {
-    const json = { sql_servers: [{ host: "db", databases: { a: { username: "u", password: "" } } }] };
+    const json = {
+      sql_servers: [{ host: "db", databases: { a: { username: "u", password: "" } } }],
+    };
     expect(parseInfraConfig(json, {}).databases["a"]?.tls).toMatchObject({ verifyCa: true });
   });
 
@@ -127,7 +133,7 @@ describe("parseInfraConfig()", () => {
       'sql_servers[0].databases.x.password needs the environment variable "NOPE", which is not set',
       "sql_servers[1].host is missing",
       "sql_servers[1].databases is a list: expected an object",
-      "hosted_services is \"all\": expected a list of strings",
+      'hosted_services is "all": expected a list of strings',
     ]);
   });
 

@@ -92,10 +92,7 @@ export interface InfraConfig {
  */
 export const PUBSUB_DATABASE = "stele_pubsub";
 
-export function loadInfraConfig(
-  path: string,
-  env: NodeJS.ProcessEnv = process.env,
-): InfraConfig {
+export function loadInfraConfig(path: string, env: NodeJS.ProcessEnv = process.env): InfraConfig {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -233,7 +230,11 @@ function readHost(
   const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(host);
   const port = Number(match?.[3] ?? POSTGRES_PORT);
   if (host !== "" && (!match || port > 65_535)) {
-    reader.fault(server, "host", `is "${host}": expected host:port, or the folder of a Unix socket`);
+    reader.fault(
+      server,
+      "host",
+      `is "${host}": expected host:port, or the folder of a Unix socket`,
+    );
   }
   return { host: match?.[1] ?? match?.[2] ?? "", port, socketDir: null };
 }
@@ -285,7 +286,10 @@ function readSecrets(reader: JsonReader, root: JsonObject): Record<string, strin
     return {};
   }
   try {
-    return reader.stringEntries({ path: root.path, value: { secrets: JSON.parse(text) } }, "secrets");
+    return reader.stringEntries(
+      { path: root.path, value: { secrets: JSON.parse(text) } },
+      "secrets",
+    );
   } catch {
     reader.fault(root, "secrets", `needs JSON in the environment variable "${variable}"`);
     return {};

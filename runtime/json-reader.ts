@@ -114,12 +114,7 @@ export class JsonReader {
     return fallback;
   }
 
-  oneOf<T extends string>(
-    object: JsonObject,
-    key: string,
-    allowed: readonly T[],
-    fallback?: T,
-  ): T {
+  oneOf<T extends string>(object: JsonObject, key: string, allowed: readonly T[], fallback?: T): T {
     const value = this.string(object, key, fallback);
     const found = allowed.find((item) => item === value);
     if (found !== undefined) return found;

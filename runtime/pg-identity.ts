@@ -1,6 +1,16 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, chown, constants, cp, lstat, mkdir, readFile, rm, symlink } from "node:fs/promises";
+import {
+  access,
+  chown,
+  constants,
+  cp,
+  lstat,
+  mkdir,
+  readFile,
+  rm,
+  symlink,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 

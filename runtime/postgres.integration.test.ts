@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,9 +51,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > deadline) throw new Error("the condition did not come true in 10 s");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -103,15 +103,30 @@ describe("startPostgres()", () => {
     await first.stop();
   });
 
-  it("recovers from kill -9 of the server", async () => {
+  it("starts the server again when it is killed, with what was committed", async () => {
     const root = makeRoot();
-    const first = await start(root);
-    await ask(first, "create table kept as select 7 as n");
+    const lines: string[] = [];
+    const server = await start(root, { report: (line: string) => void lines.push(line) });
+    await ask(server, "create table kept as select 7 as n");
     const pid = pidOf(root);
     process.kill(pid, "SIGKILL");
-    await until(() => !isAlive(pid));
-    const second = await start(root);
-    expect(await ask(second, "select n from kept")).toEqual({ n: 7 });
+    await until(async () => {
+      const found = await ask(server, "select n from kept").catch(() => null);
+      return JSON.stringify(found) === '{"n":7}';
+    });
+    expect(pidOf(root)).not.toBe(pid);
+    expect(lines).toEqual(["PostgreSQL is gone (it ended with SIGKILL): starting it again"]);
+    await server.stop();
+    expect(lines).toHaveLength(1);
+  });
+
+  it("recovers when the server and its supervisor were killed", async () => {
+    const root = makeRoot();
+    await (await start(root)).stop();
+    const file = join(root, "pg", "data", "postmaster.pid");
+    const dead = spawnSync("true").pid;
+    writeFileSync(file, `${dead}\n${join(root, "pg", "data")}\n0\n5432\n\n\n`);
+    expect(await ask(await start(root), "select 1 as n")).toEqual({ n: 1 });
   });
 
   it("ignores a pid file whose number belongs to another program by now", async () => {
@@ -154,15 +169,20 @@ describe("startPostgres()", () => {
     await expect(start(root)).rejects.toThrow(/it is of PostgreSQL 12, not 18; move it away/);
   });
 
-  it.skipIf(process.getuid?.() !== 0)("works as another user where namespaces are refused", async () => {
-    const root = makeRoot();
-    const server = await start(root, { noNamespace: true });
-    expect(await ask(server, "select 1 as n")).toEqual({ n: 1 });
-    await server.stop();
-    expect(await ask(await start(root, { noNamespace: true }), "select 2 as n")).toEqual({ n: 2 });
-    const data = execFileSync("realpath", [join(root, "pg", "data")], { encoding: "utf8" });
-    roots.push(join(data.trim(), ".."));
-  });
+  it.skipIf(process.getuid?.() !== 0)(
+    "works as another user where namespaces are refused",
+    async () => {
+      const root = makeRoot();
+      const server = await start(root, { noNamespace: true });
+      expect(await ask(server, "select 1 as n")).toEqual({ n: 1 });
+      await server.stop();
+      expect(await ask(await start(root, { noNamespace: true }), "select 2 as n")).toEqual({
+        n: 2,
+      });
+      const data = execFileSync("realpath", [join(root, "pg", "data")], { encoding: "utf8" });
+      roots.push(join(data.trim(), ".."));
+    },
+  );
 });
 
 describe("connectionUrl()", () => {
@@ -183,7 +203,9 @@ describe("connectionUrl()", () => {
 
 describe("externalPostgres()", () => {
   it("reads a URL", () => {
-    const { address, maintenanceDatabase } = externalPostgres("postgres://u:p%40@db.test:6000/main");
+    const { address, maintenanceDatabase } = externalPostgres(
+      "postgres://u:p%40@db.test:6000/main",
+    );
     expect(address).toMatchObject({ host: "db.test", port: 6000, username: "u", password: "p@" });
     expect(address.tls).toBeNull();
     expect(maintenanceDatabase).toBe("main");

@@ -123,7 +123,10 @@ export class Consumer {
     const work = this.handle(claim)
       .catch((error: Error) => {
         // The claim runs out by itself, and the message comes again.
-        this.report("error", "cannot settle a message", { id: claim.messageId, error: error.message });
+        this.report("error", "cannot settle a message", {
+          id: claim.messageId,
+          error: error.message,
+        });
       })
       .finally(() => {
         this.running.delete(work);

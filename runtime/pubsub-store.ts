@@ -1,4 +1,4 @@
-import postgres from "postgres";
+import type postgres from "postgres";
 
 import type { DatabaseConfig } from "./infra-config";
 import { openClient } from "./sql-client";
@@ -227,7 +227,7 @@ export class PubSubStore {
   /** The statements with which a connection says that the process lives, and listens. */
   get presence(): string {
     return (
-            // Shared, so as not to wait for a lost connection of our own that the server still has.
+      // Shared, so as not to wait for a lost connection of our own that the server still has.
       `select pg_advisory_lock_shared(${PRESENCE_LOCK}, ${this.owner}); listen ${NOTIFY_CHANNEL};`
     );
   }

@@ -161,7 +161,13 @@ describe("PubSub", () => {
     expect(
       await ask("select message_id, attempt, reason, body, subscription from dead_letter"),
     ).toEqual([
-      { message_id: id, attempt: 3, reason: "never", body: '{"replId":"r1"}', subscription: "p-first" },
+      {
+        message_id: id,
+        attempt: 3,
+        reason: "never",
+        body: '{"replId":"r1"}',
+        subscription: "p-first",
+      },
     ]);
     expect(log).toEqual(["message failed", "message failed", "message given up"]);
   });
@@ -175,7 +181,9 @@ describe("PubSub", () => {
     const other = makeProcess({ first: ({ attempt }) => void attempts.push(attempt) });
     await other.start();
     expect(attempts).toEqual([]);
-    await ask("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()");
+    await ask(
+      "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
+    );
     open.splice(open.indexOf(stuck), 1);
     await stuck.drain(AbortSignal.abort());
     await stuck.close();
@@ -226,7 +234,8 @@ describe("PubSub", () => {
 
   it("extends a claim while its handler works", async () => {
     const extended = async (): Promise<boolean> =>
-      (await ask("select 1 from delivery where due_at > published_at + interval '1.4 s'")).length > 0;
+      (await ask("select 1 from delivery where due_at > published_at + interval '1.4 s'")).length >
+      0;
     let calls = 0;
     const handler = async (): Promise<void> => {
       calls++;
@@ -243,7 +252,9 @@ describe("PubSub", () => {
     const seen: unknown[] = [];
     const pubsub = makeProcess({ first: ({ payload }) => void seen.push(payload) });
     await pubsub.start();
-    await ask("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()");
+    await ask(
+      "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
+    );
     await until(async () => {
       try {
         await pubsub.topic("repl.moved").publish({ n: 1 });

@@ -9,6 +9,8 @@ describe("parseSecrets()", () => {
   });
 
   it("names the line that it cannot read", () => {
-    expect(() => parseSecrets('A: "1"\nB: 2')).toThrow(/.secrets.local.cue:2: expected Name: "value"/);
+    expect(() => parseSecrets('A: "1"\nB: 2')).toThrow(
+      /.secrets.local.cue:2: expected Name: "value"/,
+    );
   });
 });

@@ -16,7 +16,7 @@ export function sqlError(error: unknown): Error {
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return /FATAL|PANIC/.test(error.severity);
   const { code, errno } = error as { code?: unknown; errno?: unknown };
-  return errno !== undefined || /^CONNECT/.test(String(code));
+  return errno !== undefined || String(code).startsWith("CONNECT");
 }
 
 /** The SQLSTATE classes that Postgres raises before it runs a statement: parsing and binding. */

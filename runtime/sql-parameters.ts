@@ -29,8 +29,27 @@ function failure(message: string): Error {
 }
 
 const READABLE_SCALARS = new Set([
-  "bool", "bytea", "cidr", "date", "float4", "float8", "inet", "int2", "int4", "int8", "json",
-  "jsonb", "name", "numeric", "oid", "text", "time", "timestamp", "timestamptz", "uuid", "varchar",
+  "bool",
+  "bytea",
+  "cidr",
+  "date",
+  "float4",
+  "float8",
+  "inet",
+  "int2",
+  "int4",
+  "int8",
+  "json",
+  "jsonb",
+  "name",
+  "numeric",
+  "oid",
+  "text",
+  "time",
+  "timestamp",
+  "timestamptz",
+  "uuid",
+  "varchar",
   "vector",
 ]);
 
@@ -51,32 +70,30 @@ function encode(value: unknown, type: SqlType): string | null {
   return encodeScalar(value, type.name);
 }
 
+type Encoder = (value: unknown, name: string) => string;
+
+const ENCODERS: Readonly<Record<string, Encoder>> = {
+  bool: encodeBool,
+  bytea: encodeBytes,
+  float4: encodeFloat,
+  float8: encodeFloat,
+  int2: encodeInteger,
+  int4: encodeInteger,
+  int8: encodeInteger,
+  name: encodeText,
+  numeric: encodeNumeric,
+  oid: encodeInteger,
+  text: encodeText,
+  varchar: encodeText,
+  vector: (value) => (typeof value === "string" ? value : jsonText(value)),
+};
+
 function encodeScalar(value: unknown, name: string): string {
-  switch (name) {
-    case "text":
-    case "varchar":
-    case "name":
-      return encodeText(value, name);
-    case "bool":
-      return encodeBool(value, name);
-    case "int2":
-    case "int4":
-    case "int8":
-    case "oid":
-      return encodeInteger(value, name);
-    case "float4":
-    case "float8":
-      if (typeof value === "number" || isDecimal(value)) return String(value);
-      return refuse(value, name);
-    case "numeric":
-      return encodeNumeric(value, name);
-    case "bytea":
-      return encodeBytes(value, name);
-    case "vector":
-      return typeof value === "string" ? value : jsonText(value);
-    default:
-      return encodeWord(value, name);
-  }
+  return (ENCODERS[name] ?? encodeWord)(value, name);
+}
+
+function encodeFloat(value: unknown, name: string): string {
+  return typeof value === "number" || isDecimal(value) ? String(value) : refuse(value, name);
 }
 
 function encodeArray(value: unknown, type: SqlType & { kind: "array" }): string | null {

@@ -13,6 +13,8 @@ const IDLE_MS = 60_000;
 export interface Client {
   readonly sql: postgres.Sql;
   readonly closes: () => number;
+  /** Set when the server or the network ended it: it is not given to anybody again. */
+  broken: boolean;
 }
 
 interface Waiter {
@@ -54,12 +56,14 @@ export class Pool {
   }
 
   release(client: Client): void {
+    if (client.broken) this.discard(client);
     const waiter = this.waiters.shift();
     if (waiter) {
       clearTimeout(waiter.timer);
-      waiter.resolve(client);
+      waiter.resolve(client.broken ? this.open() : client);
       return;
     }
+    if (client.broken) return;
     this.idle.push({ client, since: performance.now() });
     this.sweeper ??= setInterval(() => this.closeIdle(), IDLE_MS / 2).unref();
   }
@@ -84,7 +88,7 @@ export class Pool {
     let closes = 0;
     const sql = postgres({ ...clientOptions(this.config, 1), onclose: () => void closes++ });
     makeRaw(sql);
-    const client: Client = { sql, closes: () => closes };
+    const client: Client = { sql, closes: () => closes, broken: false };
     this.all.add(client);
     return client;
   }
@@ -93,9 +97,13 @@ export class Pool {
     const before = performance.now() - IDLE_MS;
     while (this.idle.length > 1 && (this.idle[0]?.since ?? Infinity) < before) {
       const { client } = this.idle.shift() as { client: Client };
-      this.all.delete(client);
-      void client.sql.end({ timeout: 1 });
+      this.discard(client);
     }
+  }
+
+  private discard(client: Client): void {
+    this.all.delete(client);
+    void client.sql.end({ timeout: 1 });
   }
 }
 

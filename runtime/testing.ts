@@ -37,7 +37,7 @@ export async function setup(): Promise<() => Promise<void>> {
     });
     await prepare(dir, server);
   } catch (error) {
-    console.error(`No application for integration tests: ${(error as Error).message}`);
+    process.stderr.write(`No application for integration tests: ${(error as Error).message}\n`);
   }
   return async () => {
     await server?.stop();
@@ -91,7 +91,7 @@ async function readModel(): Promise<AppModel> {
     return await loadModel(REPOSITORY, join(BUILD_DIR, "model-cache.json"));
   } catch (error) {
     if (!(error instanceof AppModelError)) throw error;
-    console.error(error.message);
+    process.stderr.write(`${error.message}\n`);
     return analyzeLeniently(REPOSITORY).model;
   }
 }
