@@ -10,6 +10,9 @@ import { Answerer } from "./listen";
 import type { ListenAddress } from "./protocol";
 import { config } from "./settings";
 
+/** The answering thread's source, from the application's root. */
+export const WORKER = "dns/worker.ts";
+
 export interface InstanceOptions {
   readonly catalog: CatalogOptions;
   readonly addresses: readonly ListenAddress[];
@@ -31,7 +34,7 @@ export class Instance {
       catalog,
       addresses,
       snapshot: () => this.snapshot.batch(),
-      startWorker: (input) => startWorker("dns/worker.ts", input),
+      startWorker: (input) => startWorker(WORKER, input),
       onDeath: (reason) => log.error("the answering worker died and is replaced", { reason }),
     });
   }

@@ -7,9 +7,10 @@ import { registerReadiness } from "../shared/hosting";
 import { listen, type Listener } from "../shared/listener";
 import { outbound } from "../shared/outbound";
 import { withSpan } from "../shared/trace";
+import { bundleWorker } from "../shared/worker";
 import type { Batch } from "./core/catalog";
 import { changeOf, type LogEntry } from "./core/log";
-import { instance } from "./instance";
+import { instance, WORKER } from "./instance";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
 import { readSnapshot, SnapshotWriter, type StoredSnapshot } from "./snapshot-file";
@@ -70,7 +71,10 @@ export async function start(): Promise<void> {
     answerer.listening.length > 0 ? null : "the name server does not listen",
   );
   const stored = await readSnapshot(config().snapshotFile);
+  // Meanwhile the worker's bundle is made, where it is out of date; opening it says what is wrong.
+  const isBundled = bundleWorker(WORKER).catch(() => undefined);
   await load(stored);
+  await isBundled;
   follow();
   await Promise.race([tail!.caughtUp, new Promise((done) => setTimeout(done, CATCH_UP_MS))]);
   await openSockets();

@@ -1,0 +1,135 @@
+import { createSocket } from "node:dgram";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import * as packet from "dns-packet";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { clusters } from "~encore/clients";
+
+import type { Answerer } from "./listen";
+
+/** Whether the database answers; the rest of the store stays as it is. */
+const database = vi.hoisted(() => ({ isAway: false, refusals: 0 }));
+vi.mock("./store", async (importOriginal) => {
+  const store: Record<string, unknown> = await importOriginal();
+  const breakable = ["zoneExists", "changesAfter", "loadPlacements", "readCursor", "copyLog"];
+  const wrapped = breakable.map((name) => [
+    name,
+    async (...args: unknown[]) => {
+      if (database.isAway) {
+        database.refusals++;
+        throw new Error("the database is away");
+      }
+      return (store[name] as (...args: unknown[]) => unknown)(...args);
+    },
+  ]);
+  return { ...store, ...Object.fromEntries(wrapped) };
+});
+
+const token = { authData: { userID: "test" } };
+const folder = mkdtempSync(join(tmpdir(), "stele-dns-"));
+const file = join(folder, "snapshot.json");
+const HOST = "life.demo.repl.localhost";
+
+interface Process {
+  readonly start: () => Promise<void>;
+  readonly drain: (deadlineMs: number) => Promise<void>;
+  readonly kick: () => Promise<void>;
+  readonly answerer: Answerer;
+}
+
+let running: Process[] = [];
+
+/** The modules anew: what another process, or this one after a restart, would have. */
+async function load(): Promise<Process> {
+  vi.resetModules();
+  const [life, { instance }] = [await import("./life"), await import("./instance")];
+  const loaded = { ...life, answerer: instance().answerer };
+  running.push(loaded);
+  return loaded;
+}
+
+async function ask({ answerer }: Process, name: string): Promise<unknown[]> {
+  const socket = createSocket("udp4");
+  try {
+    const reply = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    const query = packet.encode({ type: "query", questions: [{ type: "A", name }] });
+    socket.send(query, answerer.listening[0]!.port, "127.0.0.1");
+    const message = packet.decode(await reply);
+    return message.answers!.map((record) => "data" in record && record.data);
+  } finally {
+    socket.close();
+  }
+}
+
+beforeAll(async () => {
+  process.env.STELE_DNS_LISTEN = "127.0.0.1:0";
+  process.env.STELE_DNS_SNAPSHOT = file;
+  for (const [id, address] of [
+    ["life-east", "192.0.2.1"] as const,
+    ["life-west", "192.0.2.2"] as const,
+  ]) {
+    await clusters.addCluster({ id, ingress: [address], httpPort: 80, listen: [] }, token);
+  }
+  await clusters.createRepl({ name: "life", owner: "demo", cluster: "life-east" }, token);
+});
+beforeEach(() => {
+  database.isAway = false;
+});
+afterEach(async () => {
+  database.isAway = false;
+  await Promise.all(running.map(({ drain }) => drain(1_000)));
+  running = [];
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("an instance", () => {
+  it("answers what the log holds, and follows it when it is kicked", async () => {
+    const first = await load();
+    await first.start();
+    await first.kick();
+    expect(await ask(first, HOST)).toEqual(["192.0.2.1"]);
+    await clusters.setCluster({ id: "life-east", ingress: ["192.0.2.9"] }, token);
+    await first.kick();
+    expect(await ask(first, HOST)).toEqual(["192.0.2.9"]);
+    await first.drain(1_000);
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it("starts from the file when the database is away, and reads the database when it is back", async () => {
+    database.isAway = true;
+    const second = await load();
+    await second.start();
+    expect(await ask(second, HOST)).toEqual(["192.0.2.9"]);
+  });
+
+  it("binds nothing while it knows nothing", async () => {
+    rmSync(file);
+    database.isAway = true;
+    const third = await load();
+    const started = third.start();
+    const before = database.refusals;
+    await expect.poll(() => database.refusals).toBeGreaterThan(before + 1);
+    expect(third.answerer.listening).toEqual([]);
+    database.isAway = false;
+    await started;
+    expect(await ask(third, HOST)).toEqual(["192.0.2.9"]);
+  });
+
+  it("goes on answering while the database is away, and copies the log when it is back", async () => {
+    const fourth = await load();
+    const store = await import("./store");
+    await fourth.start();
+    await fourth.kick();
+    database.isAway = true;
+    await clusters.setCluster({ id: "life-east", ingress: ["192.0.2.10"] }, token);
+    await fourth.kick();
+    expect(await ask(fourth, HOST)).toEqual(["192.0.2.10"]);
+    database.isAway = false;
+    const copied = async () => JSON.stringify((await store.loadPlacements()).changes);
+    await expect.poll(copied, { timeout: 10_000 }).toContain("192.0.2.10");
+  });
+});
