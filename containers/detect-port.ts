@@ -1,4 +1,5 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdirSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 
 import type { ListeningSocket } from "./core/ports";
 
@@ -45,15 +46,22 @@ export function parseListening(text: string): KernelSocket[] {
     });
 }
 
-async function socketInodes(pid: number): Promise<string[]> {
+function socketInodes(pid: number): string[] {
   try {
-    const names = await readdir(`/proc/${pid}/fd`);
-    const links = await Promise.all(
-      names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => "")),
-    );
-    return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
+    return readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
+      return /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${name}`))?.[1] ?? [];
+    });
   } catch {
     return []; // It ended meanwhile, or is not ours to look at.
+  }
+}
+
+/** "" for a file that was closed since the folder was read. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }
 
@@ -67,7 +75,7 @@ export async function listeningSockets(
   const read = (file: string): Promise<string> => readFile(file, "latin1").catch(() => "");
   const [tcp, tcp6] = await Promise.all([read("/proc/net/tcp"), read("/proc/net/tcp6")]);
   if (tcp === "") return null;
-  const own = new Set((await Promise.all(pids.map(socketInodes))).flat());
+  const own = new Set(pids.flatMap(socketInodes));
   return [...parseListening(tcp), ...parseListening(tcp6)].map(({ address, port, inode }) => ({
     address,
     port,
@@ -84,7 +92,7 @@ export async function holderPid(pids: readonly number[], port: number): Promise<
     .filter((socket) => socket.port === port)
     .map(({ inode }) => inode);
   for (const pid of pids) {
-    const held = await socketInodes(pid);
+    const held = socketInodes(pid);
     if (held.some((inode) => inodes.includes(inode))) return pid;
   }
   return null;

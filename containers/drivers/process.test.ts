@@ -191,7 +191,7 @@ describe("ending", () => {
       process.on("SIGTERM", () => {});`);
     const { pid } = await start(stubborn);
     await driver.stop(ref, 50);
-    expect(isDead(await processStat(pid)) || !isLinux).toBe(true);
+    expect(isDead(processStat(pid)) || !isLinux).toBe(true);
     expect(exits).toEqual([]);
   });
 

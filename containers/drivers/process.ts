@@ -121,7 +121,7 @@ export class ProcessDriver implements ContainerDriver {
     };
     this.running.set(markerOf(spec.ref), record);
     await this.follow(child, record);
-    record.identity = await identityOf(record.pid);
+    record.identity = identityOf(record.pid);
     return record;
   }
 
@@ -200,18 +200,17 @@ export class ProcessDriver implements ContainerDriver {
   }
 
   private async processesOf(ref: ContainerRef): Promise<ProcessStat[]> {
-    const marked = await markedProcesses(MARKER_VARIABLE, this.appsDir);
     const marker = markerOf(ref);
-    const found = new Map<number, ProcessStat>();
-    for (const process of marked) if (process.marker === marker) found.set(process.pid, process);
+    const marked = await markedProcesses(MARKER_VARIABLE, this.appsDir);
+    const ours = marked.filter((process) => process.marker === marker);
     const record = this.running.get(marker);
-    // A process that cleared its environment is still of the session; a pid that came to
-    // somebody else is not, and its identity tells.
-    const isOurs = record && (record.isChild || (await isIdentical(record)));
-    for (const process of isOurs ? await sessionProcesses(record.pid) : []) {
-      found.set(process.pid, process);
-    }
-    return [...found.values()];
+    // A process that cleared its environment is still of the group. A pid that came to somebody
+    // else is not ours, and its identity tells.
+    const isLeader = record && (record.isChild || isIdentical(record));
+    if (!isLeader || !kill(-record.pid, 0)) return ours;
+    const known = new Set(ours.map(({ pid }) => pid));
+    const session = await sessionProcesses(record.pid);
+    return [...ours, ...session.filter(({ pid }) => !known.has(pid))];
   }
 
   private async pidsOf(ref: ContainerRef): Promise<number[]> {
@@ -228,7 +227,7 @@ export class ProcessDriver implements ContainerDriver {
     if (heir !== null) {
       record.pid = heir;
       record.isChild = false;
-      record.identity = await identityOf(heir);
+      record.identity = identityOf(heir);
       record.ending = false;
       this.watchOthers();
       this.events.onIncarnation(record.ref, { pid: heir, identity: record.identity });
@@ -241,12 +240,27 @@ export class ProcessDriver implements ContainerDriver {
 
   async stop(ref: ContainerRef, graceMs: number): Promise<void> {
     const record = this.running.get(markerOf(ref));
-    if (record) record.stopping = true;
+    if (record) {
+      record.stopping = true;
+      if (graceMs > 0) await this.endMain(record, graceMs);
+    }
     const wasTold = await this.signalUntilGone(ref, "SIGTERM", graceMs);
     if (!wasTold && !(await this.signalUntilGone(ref, "SIGKILL", KILL_WAIT_MS))) {
       throw new Error(`Cannot stop container "${markerOf(ref)}": it runs after SIGKILL`);
     }
     if (this.running.get(markerOf(ref)) === record) this.running.delete(markerOf(ref));
+  }
+
+  /** The usual end: the group is told, and its main process goes. What is left is looked for then. */
+  private async endMain(record: Running, graceMs: number): Promise<void> {
+    const isMain = record.isChild ? record.exit === null : isIdentical(record);
+    if (!isMain) return;
+    if (!kill(-record.pid, "SIGTERM")) kill(record.pid, "SIGTERM");
+    const end = performance.now() + graceMs;
+    for (let pauseMs = 1; performance.now() < end; pauseMs = Math.min(pauseMs * 2, 10)) {
+      if (record.isChild ? record.exit !== null : !isIdentical(record)) return;
+      await delay(pauseMs);
+    }
   }
 
   /** True when nothing of it runs any more, within `waitMs`. */
@@ -281,9 +295,8 @@ export class ProcessDriver implements ContainerDriver {
 
   async adopt({ ref, pid, identity, upstream }: Remembered): Promise<boolean> {
     if (this.isRunning(ref)) return true;
-    if (identity === "" || (await identityOf(pid)) !== identity) return false;
-    if (isDead(await processStat(pid))) return false;
-    const env = await environmentOf(pid);
+    if (identity === "" || identityOf(pid) !== identity) return false;
+    const env = environmentOf(pid);
     if (env.get(MARKER_VARIABLE) !== markerOf(ref)) return false;
     if (!env.get("HOME")?.startsWith(`${this.appsDir}/`)) return false;
     const state = { stopping: false, exit: null, isChild: false, ending: false };
@@ -319,7 +332,7 @@ export class ProcessDriver implements ContainerDriver {
     this.watch ??= setInterval(() => {
       for (const record of this.running.values()) {
         if (record.isChild || record.stopping || record.upstream === null) continue;
-        void isIdentical(record).then((same) => (same ? undefined : this.mainEnded(record)));
+        if (!isIdentical(record)) void this.mainEnded(record);
       }
     }, WATCH_EVERY_MS).unref();
   }
@@ -344,14 +357,13 @@ class Scan {
   }
 }
 
-async function identityOf(pid: number): Promise<string> {
-  const stat = await processStat(pid);
-  return stat ? `${await bootId()}:${stat.startTime}` : "";
+function identityOf(pid: number): string {
+  const stat = processStat(pid);
+  return stat && !isDead(stat) ? `${bootId()}:${stat.startTime}` : "";
 }
 
-async function isIdentical({ pid, identity }: Running): Promise<boolean> {
-  const stat = await processStat(pid);
-  return !isDead(stat) && `${await bootId()}:${stat?.startTime}` === identity;
+function isIdentical({ pid, identity }: Running): boolean {
+  return identityOf(pid) === identity;
 }
 
 interface Named {
@@ -361,15 +373,14 @@ interface Named {
 
 async function untilDead(processes: readonly Named[], end: number): Promise<void> {
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, POLL_MS.last)) {
-    const alive = await Promise.all(processes.map(isAlive));
-    if (!alive.includes(true) || performance.now() > end) return;
+    if (!processes.some(isAlive) || performance.now() > end) return;
     await delay(pauseMs);
   }
 }
 
-async function isAlive({ pid, startTime }: Named): Promise<boolean> {
+function isAlive({ pid, startTime }: Named): boolean {
   if (pid < 0) return kill(pid, 0);
-  const stat = await processStat(pid);
+  const stat = processStat(pid);
   return !isDead(stat) && stat?.startTime === startTime;
 }
 
