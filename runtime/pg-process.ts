@@ -118,7 +118,7 @@ async function spawnServer(
   logPath: string,
 ): Promise<{ child: ChildProcess; ended: Promise<End> }> {
   const log = await openLog(logPath);
-  const settings = { ...SETTINGS, unix_socket_directories: address.socketDir as string };
+  const settings = { ...SETTINGS, unix_socket_directories: quote(address.socketDir) };
   const [command, args] = commandOf(identity, "postgres", [
     "-D",
     identity.dataDir,
@@ -141,6 +141,11 @@ async function spawnServer(
   });
   await log.close();
   return { child, ended };
+}
+
+/** A path as one element of a list setting, whatever is in it. */
+function quote(path: string | null): string {
+  return `"${(path ?? "").replaceAll('"', '""')}"`;
 }
 
 /** A shell that waits for our end of a pipe to close, which a killed process cannot prevent. */

@@ -1,5 +1,5 @@
 import { mkdir, realpath } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { findBinaries } from "./pg-binaries";
@@ -42,9 +42,10 @@ const RESTART_PAUSE_MS = 500;
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const native = await findBinaries();
-  await mkdir(dirname(options.dataDir), { recursive: true, mode: 0o700 });
-  const identity = await chooseIdentity({ ...options, native });
-  const socketDir = await makeSocketDir(options.socketDir, identity);
+  const wanted = { dataDir: resolve(options.dataDir), socketDir: resolve(options.socketDir) };
+  await mkdir(dirname(wanted.dataDir), { recursive: true, mode: 0o700 });
+  const identity = await chooseIdentity({ ...options, ...wanted, native });
+  const socketDir = await makeSocketDir(wanted.socketDir, identity);
   const address: ServerAddress = {
     host: "localhost",
     port: 5432,
@@ -59,7 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     launch({
       identity: { ...identity, dataDir },
       address,
-      logPath: join(dirname(options.dataDir), "postgres.log"),
+      logPath: join(dirname(wanted.dataDir), "postgres.log"),
       endWithParent: options.endWithParent ?? false,
     });
   const running = (await adopt(dataDir, address)) ?? (await start());
@@ -67,7 +68,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const supervisor = new Supervisor(running, start, report);
   const stop = async (): Promise<void> => {
     await supervisor.stop();
-    if (socketDir !== options.socketDir) await removeSocketDir(socketDir);
+    if (socketDir !== wanted.socketDir) await removeSocketDir(socketDir);
   };
   return { address, maintenanceDatabase: "postgres", stop };
 }
