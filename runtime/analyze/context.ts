@@ -1,4 +1,4 @@
-import type ts from "typescript";
+import type * as TS from "typescript";
 import type { SourcePosition } from "../app-model";
 import type { FaultList } from "./faults";
 import { LiteralError } from "./literals";
@@ -20,16 +20,16 @@ export interface Context {
 
 /** A fault at a node, thrown to leave a resource unread. */
 export class ReadError extends Error {
-  readonly node: ts.Node;
+  readonly node: TS.Node;
 
-  constructor(node: ts.Node, message: string) {
+  constructor(node: TS.Node, message: string) {
     super(message);
     this.node = node;
   }
 }
 
 /** Runs a reader; what it throws about the source becomes a fault, and the result null. */
-export function attempt<T>(context: Context, module: Module, at: ts.Node, read: () => T): T | null {
+export function attempt<T>(context: Context, module: Module, at: TS.Node, read: () => T): T | null {
   try {
     return read();
   } catch (error) {

@@ -1,4 +1,4 @@
-import type ts from "typescript";
+import type * as TS from "typescript";
 import { pathParams, type PathSegment } from "../path-pattern";
 import { ReadError, type Context } from "./context";
 import { positionOf } from "./modules";
@@ -18,7 +18,7 @@ export interface RequestSite {
 }
 
 /** Each parameter of the path must be a scalar field of the request. */
-export function checkPathParams(site: RequestSite, request: ts.TypeNode | null): void {
+export function checkPathParams(site: RequestSite, request: TS.TypeNode | null): void {
   const { context, reference, segments } = site;
   const names = pathParams(segments);
   if (names.length === 0) return;
@@ -41,7 +41,7 @@ export function checkPathParams(site: RequestSite, request: ts.TypeNode | null):
 }
 
 /** What travels in the query must be scalars, or lists of them. */
-export function checkQueryFields(site: RequestSite, request: ts.TypeNode | null): void {
+export function checkQueryFields(site: RequestSite, request: TS.TypeNode | null): void {
   const { context, reference, methods, segments } = site;
   if (request === null) return;
   const inPath = new Set(pathParams(segments));
@@ -58,7 +58,7 @@ export function checkQueryFields(site: RequestSite, request: ts.TypeNode | null)
   }
 }
 
-function fieldsOf(context: Context, { module }: Reference, node: ts.TypeNode): readonly Field[] {
+function fieldsOf(context: Context, { module }: Reference, node: TS.TypeNode): readonly Field[] {
   const open = context.resolver.underlying(context.resolver.resolve(module, node));
   return open.kind === "object" ? open.fields : [];
 }

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { EndpointKind, EndpointModel, ObjectSchema, StaticAssets } from "../app-model";
 import { parsePathPattern } from "../path-pattern";
 import { ReadError, type Context } from "./context";
@@ -18,6 +18,7 @@ import type { Reference } from "./references";
 import { SchemaError } from "./schemas";
 import { checkPathParams, checkQueryFields, type RequestSite } from "./endpoint-checks";
 import { handlerSignature, type Signature } from "./signatures";
+import { ts } from "./typescript";
 
 const METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
 
@@ -63,7 +64,7 @@ export function readEndpoint(context: Context, reference: Reference): EndpointMo
     expose: booleanField(config, "expose"),
     auth: booleanField(config, "auth"),
     sensitive: booleanField(config, "sensitive"),
-    tags: config.has("tags") ? stringArrayLiteral(config.get("tags") as ts.Expression) : [],
+    tags: config.has("tags") ? stringArrayLiteral(config.get("tags") as TS.Expression) : [],
     methods,
     path,
     bodyLimit: readBodyLimit(config),
@@ -110,7 +111,7 @@ function readMethods(config: LiteralObject, kind: EndpointKind): string[] {
   return [...METHODS.filter((method) => methods.has(method)), ...(methods.has("*") ? ["*"] : [])];
 }
 
-function checkMethod(method: string, node: ts.Node): string {
+function checkMethod(method: string, node: TS.Node): string {
   if (method === "*" || METHODS.includes(method)) return method;
   throw new LiteralError(node, `invalid method "${method}": expected one of ${METHODS.join(", ")}`);
 }
@@ -160,7 +161,7 @@ function shapeOf(
   }
 }
 
-function isUtility(context: Context, module: Reference["module"], node: ts.TypeReferenceNode) {
+function isUtility(context: Context, module: Reference["module"], node: TS.TypeReferenceNode) {
   const type = context.resolver.resolve(module, node);
   return type.kind === "named" && type.module === null;
 }
@@ -196,7 +197,7 @@ function readAssets({ context, reference, config, segments }: EndpointSite): Sta
   };
 }
 
-function readHeaders(node: ts.Expression): Record<string, readonly string[]> {
+function readHeaders(node: TS.Expression): Record<string, readonly string[]> {
   const entries = [...objectLiteral(node)].map(([name, value]) => {
     const values = ts.isStringLiteral(value) ? [value.text] : stringArrayLiteral(value);
     return [name, values] as const;
@@ -205,7 +206,7 @@ function readHeaders(node: ts.Expression): Record<string, readonly string[]> {
 }
 
 /** A path below the declaring file's folder: Encore allows neither `..` nor an absolute path. */
-export function localPath(node: ts.Node): string {
+export function localPath(node: TS.Node): string {
   const path = stringLiteral(node);
   if (path.startsWith("/") || path.split("/").includes("..")) {
     throw new LiteralError(node, `path "${path}" must be below this file's folder, without ".."`);

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { CronModel, DatabaseModel, SubscriptionModel, TopicModel } from "../app-model";
 import { declarationKey, ReadError, type Context } from "./context";
 import { localPath } from "./endpoints";
@@ -14,6 +14,7 @@ import {
 } from "./literals";
 import { positionOf } from "./modules";
 import type { Reference } from "./references";
+import { ts } from "./typescript";
 
 const NO_OPTIONS: LiteralObject = new Map();
 
@@ -32,7 +33,7 @@ export function readDatabase(context: Context, reference: Reference): DatabaseMo
   };
 }
 
-function readMigrations(context: Context, { module }: Reference, node: ts.Expression): string {
+function readMigrations(context: Context, { module }: Reference, node: TS.Expression): string {
   let pathNode = node;
   let source: string | null = null;
   if (ts.isObjectLiteralExpression(node)) {
@@ -51,7 +52,7 @@ function readMigrations(context: Context, { module }: Reference, node: ts.Expres
 
 const MIGRATION_NAME = /^(\d+)_([^.]+)\.(up|down)\.sql$/;
 
-function checkMigrationNames(root: string, dir: string, node: ts.Node): void {
+function checkMigrationNames(root: string, dir: string, node: TS.Node): void {
   const byNumber = new Map<number, string>();
   for (const file of readdirSync(join(root, dir)).sort()) {
     if (!file.endsWith(".sql")) continue;
@@ -92,7 +93,7 @@ export function readTopic(context: Context, reference: Reference): TopicModel {
   };
 }
 
-function readGuarantee(node: ts.Expression | undefined): TopicModel["deliveryGuarantee"] {
+function readGuarantee(node: TS.Expression | undefined): TopicModel["deliveryGuarantee"] {
   if (node === undefined) return "at-least-once";
   const text = stringLiteral(node);
   if (text === "at-least-once" || text === "exactly-once") return text;
@@ -102,7 +103,7 @@ function readGuarantee(node: ts.Expression | undefined): TopicModel["deliveryGua
 /** A subscription whose topic is still a declaration, since topics may be read later. */
 export interface FoundSubscription {
   readonly topicKey: string;
-  readonly topicNode: ts.Node;
+  readonly topicNode: TS.Node;
   readonly reference: Reference;
   readonly model: Omit<SubscriptionModel, "topic">;
 }
@@ -146,11 +147,11 @@ export function readSubscription(context: Context, reference: Reference): FoundS
   };
 }
 
-function numberOr(node: ts.Expression | undefined, otherwise: number): number {
+function numberOr(node: TS.Expression | undefined, otherwise: number): number {
   return node === undefined ? otherwise : numberLiteral(node);
 }
 
-function durationOr(node: ts.Expression | undefined, otherwiseMs: number): number {
+function durationOr(node: TS.Expression | undefined, otherwiseMs: number): number {
   return node === undefined ? otherwiseMs : durationLiteral(node);
 }
 
@@ -191,7 +192,7 @@ export function readCron(context: Context, reference: Reference): FoundCron {
   };
 }
 
-function readEvery(node: ts.Expression): number {
+function readEvery(node: TS.Expression): number {
   const minutes = durationLiteral(node) / MINUTE_MS;
   if (!Number.isInteger(minutes) || minutes === 0) {
     throw new LiteralError(node, "`every` must be a multiple of 60 seconds");
@@ -202,7 +203,7 @@ function readEvery(node: ts.Expression): number {
   return minutes;
 }
 
-function readSchedule(node: ts.Expression): string {
+function readSchedule(node: TS.Expression): string {
   const text = stringLiteral(node);
   if (text.trim().split(/\s+/).length === 5) return text;
   throw new LiteralError(node, "invalid cron expression: must have exactly 5 fields");

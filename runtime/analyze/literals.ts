@@ -1,23 +1,24 @@
-import ts from "typescript";
+import type * as TS from "typescript";
+import { ts } from "./typescript";
 
 /** A value that should have been a literal and is not; the caller reports it at `node`. */
 export class LiteralError extends Error {
-  readonly node: ts.Node;
+  readonly node: TS.Node;
 
-  constructor(node: ts.Node, message: string) {
+  constructor(node: TS.Node, message: string) {
     super(message);
     this.node = node;
   }
 }
 
-export type LiteralObject = ReadonlyMap<string, ts.Expression>;
+export type LiteralObject = ReadonlyMap<string, TS.Expression>;
 
 /** @throws LiteralError unless the node is a plain object literal */
-export function objectLiteral(node: ts.Node): LiteralObject {
+export function objectLiteral(node: TS.Node): LiteralObject {
   if (!ts.isObjectLiteralExpression(node)) {
     throw new LiteralError(node, "expected object literal");
   }
-  const fields = new Map<string, ts.Expression>();
+  const fields = new Map<string, TS.Expression>();
   for (const property of node.properties) {
     if (ts.isSpreadAssignment(property)) {
       throw new LiteralError(node, "spread operator unsupported");
@@ -27,25 +28,25 @@ export function objectLiteral(node: ts.Node): LiteralObject {
     if (ts.isPropertyAssignment(property)) fields.set(name.text, property.initializer);
     else if (ts.isShorthandPropertyAssignment(property)) fields.set(name.text, property.name);
     else if (ts.isMethodDeclaration(property)) {
-      fields.set(name.text, property as unknown as ts.Expression);
+      fields.set(name.text, property as unknown as TS.Expression);
     }
   }
   return fields;
 }
 
-export function stringLiteral(node: ts.Node): string {
+export function stringLiteral(node: TS.Node): string {
   if (ts.isStringLiteral(node)) return node.text;
   throw new LiteralError(node, "expected string literal");
 }
 
-export function booleanLiteral(node: ts.Node): boolean {
+export function booleanLiteral(node: TS.Node): boolean {
   if (node.kind === ts.SyntaxKind.TrueKeyword) return true;
   if (node.kind === ts.SyntaxKind.FalseKeyword) return false;
   throw new LiteralError(node, "expected boolean literal");
 }
 
 /** A number, or arithmetic on numbers. */
-export function numberLiteral(node: ts.Node): number {
+export function numberLiteral(node: TS.Node): number {
   if (ts.isNumericLiteral(node)) return Number(node.text.replaceAll("_", ""));
   if (ts.isParenthesizedExpression(node)) return numberLiteral(node.expression);
   if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.MinusToken) {
@@ -55,7 +56,7 @@ export function numberLiteral(node: ts.Node): number {
   throw new LiteralError(node, "expected number literal");
 }
 
-function arithmetic(node: ts.BinaryExpression): number {
+function arithmetic(node: TS.BinaryExpression): number {
   const left = numberLiteral(node.left);
   const right = numberLiteral(node.right);
   switch (node.operatorToken.kind) {
@@ -76,7 +77,7 @@ function arithmetic(node: ts.BinaryExpression): number {
   }
 }
 
-export function stringArrayLiteral(node: ts.Node): string[] {
+export function stringArrayLiteral(node: TS.Node): string[] {
   if (!ts.isArrayLiteralExpression(node)) throw new LiteralError(node, "expected array literal");
   return node.elements.map(stringLiteral);
 }
@@ -93,7 +94,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 /** A duration as Encore writes it, `1h30m`, in milliseconds. */
-export function durationLiteral(node: ts.Node): number {
+export function durationLiteral(node: TS.Node): number {
   const text = stringLiteral(node);
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)\s*/gy)];
   const length = parts.reduce((sum, part) => sum + part[0].length, 0);

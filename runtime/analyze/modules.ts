@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { SourcePosition } from "../app-model";
 import type { FaultList } from "./faults";
 import { SpecifierResolver, type Resolved } from "./resolve-specifier";
+import { ts } from "./typescript";
 
 /** A name that an import statement binds. */
 export interface ImportedName {
@@ -11,16 +12,16 @@ export interface ImportedName {
   /** The exporter's name for it; `*` is the whole module. */
   readonly name: string;
   readonly typeOnly: boolean;
-  readonly node: ts.Node;
+  readonly node: TS.Node;
 }
 
 export interface Module {
   /** Relative to the application's root. */
   readonly path: string;
-  readonly file: ts.SourceFile;
+  readonly file: TS.SourceFile;
   readonly imports: ReadonlyMap<string, ImportedName>;
   /** Top-level declarations by name; an interface declared twice has two. */
-  readonly declarations: ReadonlyMap<string, readonly ts.Declaration[]>;
+  readonly declarations: ReadonlyMap<string, readonly TS.Declaration[]>;
   /** Exported name to what it stands for in this module. */
   readonly exports: ReadonlyMap<string, ExportedName>;
   /** Specifiers of `export * from`. */
@@ -77,7 +78,7 @@ export class ModuleGraph {
       if (statement.importClause?.phaseModifier === ts.SyntaxKind.DeferKeyword) {
         this.#faults.add(positionOf(module, statement), "import defer is not known to Encore");
       }
-      const specifier = (statement.moduleSpecifier as ts.StringLiteral).text;
+      const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
       if (this.resolve(module, specifier).kind === "missing") {
         this.#faults.add(positionOf(module, statement), `unable to resolve module ${specifier}`);
       }
@@ -132,8 +133,12 @@ export class ModuleGraph {
 
   #parse(path: string): Module | null {
     const text = readFileSync(join(this.#root, path), "utf8");
-    const file = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
-    const broken = (file as unknown as { parseDiagnostics: readonly ts.Diagnostic[] })
+    const options = {
+      languageVersion: ts.ScriptTarget.ES2022,
+      jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
+    };
+    const file = ts.createSourceFile(path, text, options, true);
+    const broken = (file as unknown as { parseDiagnostics: readonly TS.Diagnostic[] })
       .parseDiagnostics;
     for (const diagnostic of broken) {
       const { line } = file.getLineAndCharacterOfPosition(diagnostic.start ?? 0);
@@ -145,31 +150,31 @@ export class ModuleGraph {
   }
 }
 
-export function positionOf(module: Module, node: ts.Node): SourcePosition {
+export function positionOf(module: Module, node: TS.Node): SourcePosition {
   const { line } = module.file.getLineAndCharacterOfPosition(node.getStart(module.file));
   return { file: module.path, line: line + 1 };
 }
 
 /** Every identifier that a binding name introduces. */
-export function boundNames(name: ts.BindingName): string[] {
+export function boundNames(name: TS.BindingName): string[] {
   if (ts.isIdentifier(name)) return [name.text];
   return name.elements.flatMap((element) =>
     ts.isOmittedExpression(element) ? [] : boundNames(element.name),
   );
 }
 
-function isTypeOnly(statement: ts.ImportDeclaration): boolean {
+function isTypeOnly(statement: TS.ImportDeclaration): boolean {
   return statement.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword;
 }
 
 type Names = Pick<Module, "imports" | "declarations" | "exports" | "exportStars">;
 
-function collectNames(file: ts.SourceFile): Names {
+function collectNames(file: TS.SourceFile): Names {
   const imports = new Map<string, ImportedName>();
-  const declarations = new Map<string, ts.Declaration[]>();
+  const declarations = new Map<string, TS.Declaration[]>();
   const exports = new Map<string, ExportedName>();
   const exportStars: string[] = [];
-  const declare = (name: string, node: ts.Declaration): void => {
+  const declare = (name: string, node: TS.Declaration): void => {
     const known = declarations.get(name);
     if (known === undefined) declarations.set(name, [node]);
     else known.push(node);
@@ -184,12 +189,12 @@ function collectNames(file: ts.SourceFile): Names {
   return { imports, declarations, exports, exportStars };
 }
 
-function collectImports(statement: ts.ImportDeclaration, into: Map<string, ImportedName>): void {
+function collectImports(statement: TS.ImportDeclaration, into: Map<string, ImportedName>): void {
   const clause = statement.importClause;
   if (clause === undefined) return;
-  const specifier = (statement.moduleSpecifier as ts.StringLiteral).text;
+  const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
   const typeOnly = isTypeOnly(statement);
-  const bind = (local: ts.Identifier, name: string, alone: boolean, node: ts.Node): void => {
+  const bind = (local: TS.Identifier, name: string, alone: boolean, node: TS.Node): void => {
     into.set(local.text, { specifier, name, typeOnly: typeOnly || alone, node });
   };
   if (clause.name !== undefined) bind(clause.name, "default", false, clause);
@@ -204,12 +209,12 @@ function collectImports(statement: ts.ImportDeclaration, into: Map<string, Impor
 }
 
 function collectExports(
-  statement: ts.ExportDeclaration,
+  statement: TS.ExportDeclaration,
   exports: Map<string, ExportedName>,
   stars: string[],
 ): void {
   const from = statement.moduleSpecifier;
-  const specifier = from === undefined ? null : (from as ts.StringLiteral).text;
+  const specifier = from === undefined ? null : (from as TS.StringLiteral).text;
   const clause = statement.exportClause;
   if (clause === undefined) {
     if (specifier !== null) stars.push(specifier);
@@ -224,13 +229,13 @@ function collectExports(
 }
 
 function collectDeclarations(
-  statement: ts.Statement,
-  declare: (name: string, node: ts.Declaration) => void,
+  statement: TS.Statement,
+  declare: (name: string, node: TS.Declaration) => void,
   exports: Map<string, ExportedName>,
 ): void {
   const exported = hasModifier(statement, ts.SyntaxKind.ExportKeyword);
   const isDefault = hasModifier(statement, ts.SyntaxKind.DefaultKeyword);
-  const add = (name: string, node: ts.Declaration): void => {
+  const add = (name: string, node: TS.Declaration): void => {
     declare(name, node);
     if (exported) exports.set(isDefault ? "default" : name, { local: name, from: null });
   };
@@ -244,14 +249,14 @@ function collectDeclarations(
 }
 
 type NamedStatement =
-  | ts.InterfaceDeclaration
-  | ts.TypeAliasDeclaration
-  | ts.EnumDeclaration
-  | ts.ClassDeclaration
-  | ts.FunctionDeclaration
-  | ts.ModuleDeclaration;
+  | TS.InterfaceDeclaration
+  | TS.TypeAliasDeclaration
+  | TS.EnumDeclaration
+  | TS.ClassDeclaration
+  | TS.FunctionDeclaration
+  | TS.ModuleDeclaration;
 
-function isNamedDeclaration(statement: ts.Statement): statement is NamedStatement {
+function isNamedDeclaration(statement: TS.Statement): statement is NamedStatement {
   return (
     ts.isInterfaceDeclaration(statement) ||
     ts.isTypeAliasDeclaration(statement) ||
@@ -262,7 +267,7 @@ function isNamedDeclaration(statement: ts.Statement): statement is NamedStatemen
   );
 }
 
-export function hasModifier(node: ts.Node, kind: ts.SyntaxKind): boolean {
+export function hasModifier(node: TS.Node, kind: TS.SyntaxKind): boolean {
   return (
     ts.canHaveModifiers(node) &&
     (ts.getModifiers(node) ?? []).some((modifier) => modifier.kind === kind)

@@ -1,5 +1,6 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import { boundNames, hasModifier, type Module } from "./modules";
+import { ts } from "./typescript";
 
 /** A call or construction of something imported by name from `encore.dev/…`. */
 export interface Reference {
@@ -9,7 +10,7 @@ export interface Reference {
   readonly name: string;
   /** `raw` in `api.raw(…)`, `named` in `SQLDatabase.named(…)`. */
   readonly member: string | null;
-  readonly node: ts.CallExpression | ts.NewExpression;
+  readonly node: TS.CallExpression | TS.NewExpression;
   readonly binding: Binding;
 }
 
@@ -30,7 +31,7 @@ export function findReferences(module: Module): Reference[] {
   }
   if (tracked.size === 0) return [];
   const found: Reference[] = [];
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
       const callee = calleeOf(node.expression);
       const source = callee === null ? undefined : tracked.get(callee.local);
@@ -45,7 +46,7 @@ export function findReferences(module: Module): Reference[] {
   return found;
 }
 
-function calleeOf(node: ts.Expression): { local: string; member: string | null } | null {
+function calleeOf(node: TS.Expression): { local: string; member: string | null } | null {
   if (ts.isIdentifier(node)) return { local: node.text, member: null };
   if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression)) {
     return { local: node.expression.text, member: node.name.text };
@@ -53,7 +54,7 @@ function calleeOf(node: ts.Expression): { local: string; member: string | null }
   return null;
 }
 
-function bindingOf(node: ts.Expression, module: Module): Binding {
+function bindingOf(node: TS.Expression, module: Module): Binding {
   const insideFunction = ts.findAncestor(node, ts.isFunctionLike) !== undefined;
   const none = { kind: "none", name: null, exported: false, insideFunction } as const;
   const parent = node.parent;
@@ -75,14 +76,14 @@ function bindingOf(node: ts.Expression, module: Module): Binding {
  * Whether `node`'s name means a parameter or local variable there, rather than the module's own
  * name.
  */
-export function isShadowed(node: ts.Identifier): boolean {
-  for (let scope: ts.Node = node.parent; !ts.isSourceFile(scope); scope = scope.parent) {
+export function isShadowed(node: TS.Identifier): boolean {
+  for (let scope: TS.Node = node.parent; !ts.isSourceFile(scope); scope = scope.parent) {
     if (declares(scope, node.text)) return true;
   }
   return false;
 }
 
-function declares(scope: ts.Node, name: string): boolean {
+function declares(scope: TS.Node, name: string): boolean {
   if (ts.isFunctionLike(scope)) {
     const own = ts.isFunctionExpression(scope) && scope.name?.text === name;
     return own || scope.parameters.some((param) => boundNames(param.name).includes(name));
@@ -101,7 +102,7 @@ function declares(scope: ts.Node, name: string): boolean {
   return false;
 }
 
-function statementDeclares(statement: ts.Statement, name: string): boolean {
+function statementDeclares(statement: TS.Statement, name: string): boolean {
   if (ts.isVariableStatement(statement)) return listDeclares(statement.declarationList, name);
   if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) {
     return statement.name?.text === name;
@@ -109,6 +110,6 @@ function statementDeclares(statement: ts.Statement, name: string): boolean {
   return false;
 }
 
-function listDeclares(list: ts.VariableDeclarationList, name: string): boolean {
+function listDeclares(list: TS.VariableDeclarationList, name: string): boolean {
   return list.declarations.some((declaration) => boundNames(declaration.name).includes(name));
 }

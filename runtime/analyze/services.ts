@@ -1,10 +1,11 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { AuthHandlerModel, GatewayModel, ObjectSchema } from "../app-model";
 import { declarationKey, ReadError, type Context } from "./context";
 import { objectLiteral, stringLiteral } from "./literals";
 import { positionOf, type Module } from "./modules";
 import type { Reference } from "./references";
 import { wireOf } from "./schemas";
+import { ts } from "./typescript";
 
 const SERVICE_FILE = "encore.service.ts";
 
@@ -91,16 +92,16 @@ export function readAuthHandler(context: Context, reference: Reference): FoundAu
   };
 }
 
-function isFunction(node: ts.Expression): node is ts.ArrowFunction | ts.FunctionExpression {
+function isFunction(node: TS.Expression): node is TS.ArrowFunction | TS.FunctionExpression {
   return ts.isArrowFunction(node) || ts.isFunctionExpression(node);
 }
 
-function rootOrEmpty(context: Context, module: Module, node: ts.TypeNode): ObjectSchema {
+function rootOrEmpty(context: Context, module: Module, node: TS.TypeNode): ObjectSchema {
   const schema = context.schemas.root(context.resolver.resolve(module, node));
   return schema ?? { kind: "object", fields: [] };
 }
 
-function checkAuthFields(context: Context, module: Module, params: ts.TypeNode): void {
+function checkAuthFields(context: Context, module: Module, params: TS.TypeNode): void {
   const open = context.resolver.underlying(context.resolver.resolve(module, params));
   if (open.kind !== "object") return;
   for (const field of open.fields) {

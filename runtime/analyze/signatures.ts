@@ -1,16 +1,17 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { EndpointKind } from "../app-model";
 import { ReadError } from "./context";
 import type { Reference } from "./references";
+import { ts } from "./typescript";
 
 /** The type annotations that give an endpoint its schemas. */
 export interface Signature {
-  readonly request: ts.TypeNode | null;
-  readonly response: ts.TypeNode | null;
-  readonly handshake: ts.TypeNode | null;
+  readonly request: TS.TypeNode | null;
+  readonly response: TS.TypeNode | null;
+  readonly handshake: TS.TypeNode | null;
 }
 
-type Handler = ts.ArrowFunction | ts.FunctionExpression;
+type Handler = TS.ArrowFunction | TS.FunctionExpression;
 
 /**
  * Reads a handler's annotations. Encore takes nothing from a function's body, and nothing at all
@@ -18,7 +19,7 @@ type Handler = ts.ArrowFunction | ts.FunctionExpression;
  */
 export function handlerSignature(
   reference: Reference,
-  handler: ts.Expression,
+  handler: TS.Expression,
   kind: EndpointKind,
 ): Signature {
   const typeArguments = reference.node.typeArguments ?? [];
@@ -53,7 +54,7 @@ export function handlerSignature(
 
 function streamSignature(
   { node }: Reference,
-  args: readonly ts.TypeNode[],
+  args: readonly TS.TypeNode[],
   fn: Handler | null,
   kind: EndpointKind,
 ): Signature {
@@ -70,6 +71,6 @@ function streamSignature(
 }
 
 /** Encore reads annotations only from a function written in place. */
-function inlineHandler(node: ts.Expression): Handler | null {
+function inlineHandler(node: TS.Expression): Handler | null {
   return ts.isArrowFunction(node) || ts.isFunctionExpression(node) ? node : null;
 }

@@ -1,4 +1,4 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import type { FaultList } from "./faults";
 import { assignable } from "./assignable";
 import { encoreType } from "./encore-types";
@@ -17,6 +17,7 @@ import {
 } from "./types";
 import { dropUndefined, isUtilityType, membersOf, utilityType } from "./utility-types";
 import { isPlainName, valueType } from "./value-types";
+import { ts } from "./typescript";
 
 /** Where a type is written, and what its type parameters stand for there. */
 interface Place {
@@ -24,7 +25,7 @@ interface Place {
   readonly bindings: ReadonlyMap<string, Type>;
 }
 
-const KEYWORDS: Partial<Record<ts.SyntaxKind, BasicName>> = {
+const KEYWORDS: Partial<Record<TS.SyntaxKind, BasicName>> = {
   [ts.SyntaxKind.AnyKeyword]: "any",
   [ts.SyntaxKind.UnknownKeyword]: "unknown",
   [ts.SyntaxKind.StringKeyword]: "string",
@@ -58,7 +59,7 @@ export class TypeResolver {
     this.#faults = faults;
   }
 
-  resolve(module: Module, node: ts.TypeNode): Type {
+  resolve(module: Module, node: TS.TypeNode): Type {
     return this.#type(node, { module, bindings: new Map() });
   }
 
@@ -105,7 +106,7 @@ export class TypeResolver {
 
   #bind(
     module: Module,
-    params: readonly ts.TypeParameterDeclaration[] | undefined,
+    params: readonly TS.TypeParameterDeclaration[] | undefined,
     args: readonly Type[],
   ): Place {
     const bindings = new Map<string, Type>();
@@ -122,7 +123,7 @@ export class TypeResolver {
     return { module, bindings };
   }
 
-  #interface(node: ts.InterfaceDeclaration, place: Place): Type {
+  #interface(node: TS.InterfaceDeclaration, place: Place): Type {
     let result: Type = this.#members(node.members, place);
     for (const clause of node.heritageClauses ?? []) {
       for (const parent of clause.types) {
@@ -140,7 +141,7 @@ export class TypeResolver {
     return result;
   }
 
-  #members(members: readonly ts.TypeElement[], place: Place): ObjectType {
+  #members(members: readonly TS.TypeElement[], place: Place): ObjectType {
     const fields: Field[] = [];
     let index: ObjectType["index"] = null;
     for (const member of members) {
@@ -166,7 +167,7 @@ export class TypeResolver {
     return { kind: "object", fields, index };
   }
 
-  #property(member: ts.PropertySignature, place: Place): Field | null {
+  #property(member: TS.PropertySignature, place: Place): Field | null {
     if (!isPlainName(member.name)) {
       this.#fault(place, member.name, "unsupported property key");
       return null;
@@ -183,7 +184,7 @@ export class TypeResolver {
     };
   }
 
-  #type(node: ts.TypeNode, place: Place): Type {
+  #type(node: TS.TypeNode, place: Place): Type {
     const keyword = KEYWORDS[node.kind];
     if (keyword !== undefined) return basic(keyword);
     if (ts.isParenthesizedTypeNode(node)) return this.#type(node.type, place);
@@ -206,7 +207,7 @@ export class TypeResolver {
   }
 
   /** Types that are computed from others. */
-  #computed(node: ts.TypeNode, place: Place): Type {
+  #computed(node: TS.TypeNode, place: Place): Type {
     if (ts.isTypeOperatorNode(node)) {
       const of = this.#type(node.type, place);
       return node.operator === ts.SyntaxKind.KeyOfKeyword ? this.#keysOf(of) : of;
@@ -234,7 +235,7 @@ export class TypeResolver {
     return type.kind === "named" ? this.underlying(type) : type;
   }
 
-  #reference(name: string, args: readonly Type[], node: ts.Node, place: Place): Type {
+  #reference(name: string, args: readonly Type[], node: TS.Node, place: Place): Type {
     const bound = place.bindings.get(name);
     if (bound !== undefined) return bound;
     const meaning = this.#meaning(name, place.module);
@@ -263,14 +264,14 @@ export class TypeResolver {
     return meaning;
   }
 
-  #importOf(name: string, place: Place): ts.Node | undefined {
+  #importOf(name: string, place: Place): TS.Node | undefined {
     return place.module.imports.get(name.split(".")[0] ?? "")?.node;
   }
 
   #namedType(
     { module, name }: Extract<Meaning, { kind: "declared" }>,
     args: readonly Type[],
-    node: ts.Node,
+    node: TS.Node,
     place: Place,
   ): Type {
     const declaration = module.declarations.get(name)?.[0];
@@ -281,7 +282,7 @@ export class TypeResolver {
     return { kind: "named", name, module, args };
   }
 
-  #global(name: string, args: readonly Type[], node: ts.Node, place: Place): Type {
+  #global(name: string, args: readonly Type[], node: TS.Node, place: Place): Type {
     switch (name) {
       case "Date":
         return basic("date");
@@ -298,7 +299,7 @@ export class TypeResolver {
   #external(
     meaning: Extract<Meaning, { kind: "package" }>,
     args: readonly Type[],
-    node: ts.Node,
+    node: TS.Node,
     place: Place,
   ): Type {
     const { name } = meaning;
@@ -308,7 +309,7 @@ export class TypeResolver {
     return REPORTED;
   }
 
-  #literal(literal: ts.LiteralTypeNode["literal"], node: ts.TypeNode, place: Place): Type {
+  #literal(literal: TS.LiteralTypeNode["literal"], node: TS.TypeNode, place: Place): Type {
     if (literal.kind === ts.SyntaxKind.NullKeyword) return basic("null");
     if (ts.isNoSubstitutionTemplateLiteral(literal)) {
       this.#fault(place, node, "template literal expression not yet supported");
@@ -317,13 +318,13 @@ export class TypeResolver {
     return this.#known(valueType(place.module, literal), node, place);
   }
 
-  #known(type: Type | null, node: ts.Node, place: Place): Type {
+  #known(type: Type | null, node: TS.Node, place: Place): Type {
     if (type !== null) return type;
     this.#fault(place, node, "the type of this value is not supported");
     return REPORTED;
   }
 
-  #typeOf(node: ts.TypeQueryNode, place: Place): Type {
+  #typeOf(node: TS.TypeQueryNode, place: Place): Type {
     const meaning = this.#meaning(node.exprName.getText(), place.module);
     if (meaning?.kind === "declared") {
       const declaration = meaning.module.declarations.get(meaning.name)?.[0];
@@ -350,7 +351,7 @@ export class TypeResolver {
     return isBasic(open, "any") ? basic("string") : NEVER;
   }
 
-  #indexed(object: Type, index: Type, node: ts.Node, place: Place): Type {
+  #indexed(object: Type, index: Type, node: TS.Node, place: Place): Type {
     const open = this.underlying(object);
     const key = this.underlying(index);
     if (open.kind === "object") {
@@ -371,7 +372,7 @@ export class TypeResolver {
     return key.kind === "basic" ? (object.index?.value ?? NEVER) : null;
   }
 
-  #conditional(node: ts.ConditionalTypeNode, place: Place): Type {
+  #conditional(node: TS.ConditionalTypeNode, place: Place): Type {
     const check = this.#type(node.checkType, place);
     const param = ts.isTypeReferenceNode(node.checkType) ? node.checkType.typeName.getText() : "";
     const open = this.underlying(check);
@@ -387,7 +388,7 @@ export class TypeResolver {
   }
 
   /** Whether `type` fits the pattern; binds the pattern's `infer` names. */
-  #extends(type: Type, pattern: ts.TypeNode, inferred: Map<string, Type>, place: Place): boolean {
+  #extends(type: Type, pattern: TS.TypeNode, inferred: Map<string, Type>, place: Place): boolean {
     if (ts.isInferTypeNode(pattern)) {
       inferred.set(pattern.typeParameter.name.text, type);
       return true;
@@ -402,7 +403,7 @@ export class TypeResolver {
     return assignable(open, to, (inner) => this.underlying(inner));
   }
 
-  #mapped(node: ts.MappedTypeNode, place: Place): Type {
+  #mapped(node: TS.MappedTypeNode, place: Place): Type {
     const constraint = node.typeParameter.constraint;
     if (constraint === undefined || node.type === undefined) {
       this.#fault(place, node, "missing value type annotation");
@@ -431,13 +432,13 @@ export class TypeResolver {
     return { kind: "object", fields, index: null };
   }
 
-  #fault(place: Place, node: ts.Node, message: string): void {
+  #fault(place: Place, node: TS.Node, message: string): void {
     this.#faults.add(positionOf(moduleOf(node, place.module), node), message);
   }
 }
 
 /** A node's own module may differ from the place that asked for it. */
-function moduleOf(node: ts.Node, fallback: Module): Module {
+function moduleOf(node: TS.Node, fallback: Module): Module {
   const file = node.getSourceFile();
   return file === fallback.file ? fallback : { ...fallback, file, path: file.fileName };
 }
@@ -446,7 +447,7 @@ function unsupported(message: string): Type {
   return { kind: "unsupported", message };
 }
 
-function isValue(node: ts.Declaration): boolean {
+function isValue(node: TS.Declaration): boolean {
   return ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node);
 }
 
@@ -454,7 +455,7 @@ function mappedField(
   name: string,
   type: Type,
   from: Field | undefined,
-  node: ts.MappedTypeNode,
+  node: TS.MappedTypeNode,
 ): Field {
   const marked = node.questionToken?.kind;
   const removes = marked === ts.SyntaxKind.MinusToken;
@@ -463,7 +464,7 @@ function mappedField(
   return { name, type: plain, optional, at: from?.at ?? null };
 }
 
-function enumType(node: ts.EnumDeclaration): Type {
+function enumType(node: TS.EnumDeclaration): Type {
   let next = 0;
   const members = node.members.flatMap(({ name, initializer }) => {
     if (!isPlainName(name)) return [];

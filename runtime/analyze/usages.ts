@@ -1,7 +1,8 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import { declarationKey, type Context } from "./context";
 import { positionOf, type Module } from "./modules";
 import { isShadowed } from "./references";
+import { ts } from "./typescript";
 
 export type ResourceKind = "database" | "topic" | "metric" | "client";
 
@@ -11,7 +12,7 @@ export interface Bound {
   /** The resource's name. */
   readonly name: string;
   /** The call or construction that made it. */
-  readonly made: ts.Node;
+  readonly made: TS.Node;
 }
 
 /** How a resource is used; the service is null outside every service. */
@@ -36,7 +37,7 @@ export function findUsages(
   const local = boundHere(context, module, bound);
   if (local.size === 0) return [];
   const usages: Usage[] = [];
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (ts.isImportDeclaration(node)) return;
     if (ts.isIdentifier(node) && local.has(node.text) && isUse(node)) {
       const resource = local.get(node.text) as Bound;
@@ -72,7 +73,7 @@ function boundHere(
 }
 
 /** Whether the identifier reads the variable, rather than naming a property or a declaration. */
-function isUse(node: ts.Identifier): boolean {
+function isUse(node: TS.Identifier): boolean {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
   if (ts.isPropertyAssignment(parent)) return parent.initializer === node;
@@ -97,10 +98,10 @@ function isUse(node: ts.Identifier): boolean {
 
 /** The shapes that Encore's usage parser tells apart. */
 type Shape =
-  | { readonly kind: "call" | "field"; readonly member: string; readonly node: ts.Node }
-  | { readonly kind: "argument" | "constructorArgument" | "other"; readonly node: ts.Node };
+  | { readonly kind: "call" | "field"; readonly member: string; readonly node: TS.Node }
+  | { readonly kind: "argument" | "constructorArgument" | "other"; readonly node: TS.Node };
 
-function shapeOf(node: ts.Identifier): Shape | null {
+function shapeOf(node: TS.Identifier): Shape | null {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) {
     if (ts.isPrivateIdentifier(parent.name)) return null;
@@ -123,10 +124,10 @@ function shapeOf(node: ts.Identifier): Shape | null {
 }
 
 /** Null for a name in a type that no expression encloses: Encore does not see those. */
-function outermostExpression(node: ts.Identifier): ts.Node | null {
+function outermostExpression(node: TS.Identifier): TS.Node | null {
   const inType = ts.isQualifiedName(node.parent) || ts.isTypeNode(node.parent);
-  let outer: ts.Node | null = inType ? null : node;
-  for (let up: ts.Node = node.parent; !ts.isSourceFile(up); up = up.parent) {
+  let outer: TS.Node | null = inType ? null : node;
+  for (let up: TS.Node = node.parent; !ts.isSourceFile(up); up = up.parent) {
     if (ts.isExpression(up) && !ts.isTypeNode(up)) outer = up;
   }
   return outer;
@@ -135,7 +136,7 @@ function outermostExpression(node: ts.Identifier): ts.Node | null {
 function classify(
   context: Context,
   module: Module,
-  node: ts.Identifier,
+  node: TS.Identifier,
   resource: Bound,
 ): Usage | null {
   const shape = shapeOf(node);

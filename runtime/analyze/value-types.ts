@@ -1,9 +1,10 @@
-import ts from "typescript";
+import type * as TS from "typescript";
 import { positionOf, type Module } from "./modules";
 import { unionOf, type Field, type Type } from "./types";
+import { ts } from "./typescript";
 
 /** The type of a constant's initializer, for `typeof CONSTANT`; null when it is not plain enough. */
-export function valueType(module: Module, node: ts.Expression): Type | null {
+export function valueType(module: Module, node: TS.Expression): Type | null {
   if (ts.isStringLiteral(node)) return { kind: "literal", value: node.text };
   if (ts.isNumericLiteral(node)) return { kind: "literal", value: Number(node.text) };
   if (ts.isBigIntLiteral(node)) return { kind: "literal", value: node.text.replace(/n$/, "") };
@@ -23,7 +24,7 @@ export function valueType(module: Module, node: ts.Expression): Type | null {
   return ts.isObjectLiteralExpression(node) ? objectValue(module, node) : null;
 }
 
-function objectValue(module: Module, node: ts.ObjectLiteralExpression): Type | null {
+function objectValue(module: Module, node: TS.ObjectLiteralExpression): Type | null {
   const fields: Field[] = [];
   for (const property of node.properties) {
     if (!ts.isPropertyAssignment(property) || !isPlainName(property.name)) continue;
@@ -35,6 +36,6 @@ function objectValue(module: Module, node: ts.ObjectLiteralExpression): Type | n
   return { kind: "object", fields, index: null };
 }
 
-export function isPlainName(name: ts.PropertyName): name is ts.Identifier | ts.StringLiteral {
+export function isPlainName(name: TS.PropertyName): name is TS.Identifier | TS.StringLiteral {
   return ts.isIdentifier(name) || ts.isStringLiteral(name);
 }
