@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Coordinator, createCoordinator } from "./coordinator";
 import { MAX_FREEZES } from "./core/limits";
 import { isTerminal, type Mode } from "./core/migration";
+import { createGate } from "./gate";
 import {
   createTestJournal,
   createTestWorld,
@@ -15,8 +16,14 @@ import {
 const silent = { info: () => undefined, warn: () => undefined };
 const never = new Promise<never>(() => undefined);
 
-function coordinate(world: TestWorld, journal: TestJournal, leaseOwner: string): Coordinator {
+function coordinate(
+  world: TestWorld,
+  journal: TestJournal,
+  leaseOwner: string,
+  freezeGate = createGate(2),
+): Coordinator {
   return createCoordinator({
+    freezeGate,
     journal,
     outside: world.outside,
     leaseOwner,
@@ -249,6 +256,33 @@ describe("a coordinator", () => {
     });
     expect(moved.journal.row.phase).toBe("completed");
     expect(moved.journal.row.published).toBeUndefined();
+  });
+
+  it("holds the requests of so many repls at once, and the others serve until it is their turn", async () => {
+    const gate = createGate(2);
+    let held = 0;
+    let heldAtMost = 0;
+    const interfere = async (name: string, when: "before" | "after"): Promise<void> => {
+      if (name === "freeze" && when === "before") heldAtMost = Math.max(heldAtMost, ++held);
+      if (name === "copy delta" && when === "before") {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 2_000);
+        });
+      }
+      if (name === "activate" && when === "after") held -= 1;
+    };
+    const journals = [1, 2, 3, 4].map(() => {
+      const world = createTestWorld({ running: true, interfere });
+      const journal = createTestJournal(newRow("handoff"));
+      coordinate(world, journal, "first", gate).kick();
+      return journal;
+    });
+    for (const journal of journals) await untilOver(journal);
+    expect(heldAtMost).toBe(2);
+    for (const { row } of journals) {
+      expect(row.phase).toBe("completed");
+      expect(row.holdMs).toBeLessThan(2_500);
+    }
   });
 
   it("lets go of a migration when it stops, and another goes on at once", async () => {

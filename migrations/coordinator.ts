@@ -1,6 +1,7 @@
 import { type Control, createControl } from "./control";
 import { drive, type Journal, type Log } from "./drive";
 import type { Outside } from "./effects";
+import type { Pass } from "./gate";
 import type { MigrationRow, Unpublished } from "./store";
 
 /** Each is a loop that mostly waits; a drain may wait a minute. */
@@ -18,6 +19,8 @@ export interface CoordinatorOptions {
   /** Names this process among those that share the database. */
   readonly leaseOwner: string;
   readonly log: Log;
+  /** To be passed before the requests of a repl are held. */
+  readonly freezeGate: () => Pass;
   random(): number;
   announce(migrationId: string): void;
 }

@@ -11,6 +11,7 @@ import {
 } from "./core/limits";
 import { type Effect, enter, isBeforeCommit, isTerminal, next, type State } from "./core/migration";
 import { CARRY_OUT, type Outcome, type Outside, type Work } from "./effects";
+import type { Pass } from "./gate";
 import type * as store from "./store";
 import type { Facts, MigrationRow } from "./store";
 
@@ -32,6 +33,8 @@ export interface Driving {
   readonly outside: Outside;
   readonly leaseOwner: string;
   readonly control: Control;
+  /** To be passed before requests are held. */
+  readonly freezeGate: () => Pass;
   readonly log: Log;
   /** From 0 to 1, without 1. */
   random(): number;
@@ -56,7 +59,10 @@ export async function drive(row: MigrationRow, driving: Driving): Promise<LetGo 
       parent: row.traceparent,
       attributes: { migrationId: row.id, replId: row.replId, from: row.from, to: row.to },
     },
-    async (traceparent) => new Drive(row, driving, traceparent).run(),
+    async (traceparent) => {
+      const driven = new Drive(row, driving, traceparent);
+      return driven.run().finally(() => driven.leaveGate());
+    },
   );
 }
 
@@ -65,6 +71,8 @@ class Drive {
   private readonly work: Work;
   /** Learned since the phase began; saved with the next one. */
   private facts: Facts = {};
+  /** Held from the freeze until requests are let through again. */
+  private pass: Pass | undefined;
 
   constructor(
     row: MigrationRow,
@@ -113,7 +121,10 @@ class Drive {
   }
 
   private async tryOnce(effect: Effect): Promise<Outcome | LetGo | "again"> {
-    if (effect === "freeze_source" && !(await this.beginFreeze())) return { letGo: "lost" };
+    if (effect === "freeze_source") {
+      const hindrance = await this.beginFreeze();
+      if (hindrance) return hindrance;
+    }
     const leftMs = this.freezeLeftMs();
     if (leftMs === 0) return heldTooLong();
     try {
@@ -142,16 +153,31 @@ class Drive {
     );
   }
 
-  /** Requests are held from now on at the latest; this is written down first, for whoever takes over. */
-  private async beginFreeze(): Promise<boolean> {
+  /**
+   * Waits for its turn, unless requests are held already. They are held from then on at the latest:
+   * this is written down first, for whoever takes over.
+   */
+  private async beginFreeze(): Promise<Outcome | LetGo | undefined> {
+    const { driving } = this;
     const { row } = this.work;
-    if (row.frozenAt !== null) return true;
-    row.frozenAt = new Date(this.driving.outside.now());
-    return this.recordTry();
+    if (row.frozenAt !== null) return undefined;
+    this.pass ??= driving.freezeGate();
+    const raced = await driving.control.race(this.pass.entered, this.listenFor());
+    if ("interrupted" in raced && raced.interrupted !== "time") {
+      return interrupted(raced.interrupted);
+    }
+    row.frozenAt = new Date(driving.outside.now());
+    return (await this.recordTry()) ? undefined : { letGo: "lost" };
+  }
+
+  leaveGate(): void {
+    this.pass?.leave();
+    this.pass = undefined;
   }
 
   private async afterBusy(): Promise<Outcome | LetGo> {
     const { row } = this.work;
+    this.leaveGate();
     row.attempts += 1;
     row.frozenAt = null;
     if (row.attempts >= MAX_FREEZES) return { event: "expired", reason: "busy" };
@@ -228,6 +254,7 @@ class Drive {
       this.facts.reason = outcome.reason;
     }
     const released = before.effect === "activate_destination" || before.effect === "thaw_source";
+    if (released) this.leaveGate();
     if (released && row.frozenAt !== null) {
       this.facts.holdMs = this.driving.outside.now() - row.frozenAt.getTime();
     }

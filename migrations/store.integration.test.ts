@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createCoordinator } from "./coordinator";
 import { isTerminal, type Migration, type Phase, ROUTES } from "./core/migration";
 import { db } from "./db";
+import { createGate } from "./gate";
 import * as store from "./store";
 import { createTestWorld, type TestWorld, type TestWorldOptions } from "./test-world";
 
@@ -105,6 +106,18 @@ describe("a migration's row", () => {
   });
 });
 
+describe("an abort that comes too late", () => {
+  it("leaves no reason behind", async () => {
+    const id = await insert();
+    await claimOne(id, "a");
+    await advance(id, "a", ["requested", "aborting"], { reason: "too slow" });
+    expect(await find(id)).toMatchObject({ reason: "too slow" });
+    await advance(id, "a", ["aborting", "switching"], { generation: 2, seq: 5 });
+    await advance(id, "a", ["switching", "draining"]);
+    expect(await find(id)).toMatchObject({ reason: null, outcome: "open" });
+  });
+});
+
 describe("a lease", () => {
   it("belongs to one coordinator when many claim at once", async () => {
     const ids = await Promise.all(Array.from({ length: 12 }, () => insert()));
@@ -181,6 +194,7 @@ async function moveWithCrash(options: TestWorldOptions, crashAt: number): Promis
       journal,
       outside: world.outside,
       leaseOwner,
+      freezeGate: createGate(2),
       log: silent,
       random: () => 0,
       announce: () => undefined,

@@ -171,7 +171,10 @@ interface Advance {
   facts: Facts;
 }
 
-/** Compare and set: false when another coordinator has taken the migration over. */
+/**
+ * The reason for an abort is the first one, and goes when the commit was there before.
+ * Compare and set: false when another coordinator has taken the migration over.
+ */
 export async function advance({ id, leaseOwner, from, to, facts }: Advance): Promise<boolean> {
   const row = await db.queryRow`
     WITH before AS (
@@ -184,7 +187,7 @@ export async function advance({ id, leaseOwner, from, to, facts }: Advance): Pro
         from_generation = COALESCE(${facts.fromGeneration}, from_generation),
         generation = COALESCE(${facts.generation}, generation),
         seq = COALESCE(${facts.seq}, seq),
-        reason = COALESCE(reason, ${facts.reason}),
+        reason = CASE WHEN ${to} <> 'switching' THEN COALESCE(reason, ${facts.reason}) END,
         hold_ms = COALESCE(hold_ms, ${facts.holdMs}),
         published_at = CASE WHEN ${facts.published ?? false} THEN clock_timestamp()
           ELSE published_at END,

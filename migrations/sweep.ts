@@ -9,12 +9,19 @@ import { announce } from "./changes";
 import { localClient } from "./cluster-client";
 import { createCoordinator } from "./coordinator";
 import { TIMEOUT_MS } from "./core/limits";
+import { createGate } from "./gate";
 import { setWorker } from "./kick";
 import * as store from "./store";
 import { replMoved } from "./topics";
 
 /** A quarter of the lease: three renewals may fail before another process takes over. */
 const TICK_MS = 500;
+
+/**
+ * So many repls have their requests held at once: copies and boots that share a machine make each
+ * other's holds longer, and those of all too long.
+ */
+const MAX_FROZEN = 2;
 
 /** Before the commit these end a migration; afterwards everything is tried until it works. */
 const REFUSALS: readonly ErrCode[] = [
@@ -40,6 +47,7 @@ const coordinator = createCoordinator({
     now: () => Date.now(),
   },
   leaseOwner: randomUUID(),
+  freezeGate: createGate(MAX_FROZEN),
   log,
   random: Math.random,
   announce,
