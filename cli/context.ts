@@ -13,6 +13,8 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly json: boolean;
   readonly isTty: boolean;
+  /** The terminal's width; asked for, since it changes. */
+  readonly columns: () => number;
   readonly paint: Palette;
   readonly now: () => number;
   /** Aborted by Ctrl-C. */
@@ -28,6 +30,7 @@ export interface Surroundings {
   readonly root: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isTty: boolean;
+  readonly columns: () => number;
   readonly write: (text: string) => void;
   readonly now: () => number;
   readonly signal: AbortSignal;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { age, columns, count, duration, palette, table, width } from "./format";
+import { age, clip, columns, count, duration, palette, table, width } from "./format";
 
 describe("table()", () => {
   it("aligns columns, to the right where the title says so", () => {
@@ -49,6 +49,15 @@ describe("palette()", () => {
     expect(palette(false).red("no")).toBe("no");
     expect(palette(true).red("no")).toBe("\u001b[31mno\u001b[0m");
     expect(palette(true).dim("")).toBe("");
+  });
+});
+
+describe("clip()", () => {
+  it("counts what is seen, and keeps every colour code", () => {
+    const { red } = palette(true);
+    expect(clip(`ab${red("cdef")}gh`, 4)).toBe(`ab${red("cd")}`);
+    expect(clip("short", 80)).toBe("short");
+    expect(clip("──────", 2)).toBe("──");
   });
 });
 

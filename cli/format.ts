@@ -5,6 +5,20 @@ const ANSI = new RegExp(`${ESC}\\[[0-9;]*m`, "g");
 
 export type Paint = (text: string) => string;
 
+/** The first `columns` columns of a line, colours and all. */
+export function clip(line: string, columns: number): string {
+  let left = columns;
+  return line
+    .split(new RegExp(`(${ANSI.source})`))
+    .map((part, at) => {
+      if (at % 2 === 1) return part; // A colour code: the pattern is what the line was split at.
+      const kept = Array.from(part).slice(0, left).join("");
+      left -= width(kept);
+      return kept;
+    })
+    .join("");
+}
+
 export interface Palette {
   readonly bold: Paint;
   readonly dim: Paint;

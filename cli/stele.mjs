@@ -17,6 +17,7 @@ process.exitCode = await main(process.argv.slice(2), {
   root,
   env: process.env,
   isTty: process.stdout.isTTY === true,
+  columns: () => process.stdout.columns ?? 80,
   write: (text) => process.stdout.write(text),
   complain: (text) => process.stderr.write(text),
   now: Date.now,

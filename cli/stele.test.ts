@@ -175,6 +175,7 @@ async function stele(line: string, env: Record<string, string> = {}): Promise<Ra
       ...env,
     },
     isTty: false,
+    columns: () => 80,
     write: (text) => (out += text),
     complain: (text) => (err += text),
     now: () => NOW,

@@ -8,6 +8,7 @@ import type { Command } from "../command";
 import { follow } from "../commands/move";
 import type { Context } from "../context";
 import { Failure, usage } from "../failure";
+import { clip } from "../format";
 import { cached, type NameServer, openNameServer } from "../resolve";
 import { watchAddress } from "./freshness";
 import { findOrStart } from "./own-platform";
@@ -218,9 +219,13 @@ function openView(
       moving,
       visits: visitors.report(),
     }));
-    const block = renderLive(context.paint, apps, progress());
-    context.write(`${lines === 0 ? "" : `\u001b[${lines}A`}\u001b[J${block}\n`);
-    lines = block.split("\n").length;
+    // A line that wraps would be two on the way back up.
+    const block = renderLive(context.paint, apps, progress())
+      .split("\n")
+      .map((line) => clip(line, context.columns()));
+    const back = lines === 0 ? "" : `\u001b[${lines}A`;
+    context.write(`${back}\u001b[J${block.join("\n")}\n`);
+    lines = block.length;
   };
   draw();
   const timer = setInterval(draw, REFRESH_MS);
