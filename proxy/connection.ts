@@ -94,7 +94,7 @@ export class Connection implements Visitor {
         this.lingered += bytes.length;
         if (this.lingered > LIMITS.lingerBytes) this.socket.destroy();
         return;
-      default:
+      case State.Closed:
         return;
     }
   }

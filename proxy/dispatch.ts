@@ -140,7 +140,7 @@ export class Dispatcher {
   private decision(exchange: Exchange): Decision {
     const { repl, placement, minGeneration, hops } = exchange;
     if (placement === undefined) return decide(repl?.route, minGeneration, hops);
-    return decideWith(placement, this.self, repl?.route, minGeneration, hops);
+    return decideWith({ self: this.self, placement }, repl?.route, minGeneration, hops);
   }
 
   private act(exchange: Exchange, decision: Decision): void {
@@ -289,7 +289,7 @@ export class Dispatcher {
   /** Looks at a repl's waiting requests again, in the order of their arrival. */
   reconsider(repl: Repl): void {
     let released = 0;
-    for (const exchange of [...repl.waiting]) {
+    for (const exchange of Array.from(repl.waiting)) {
       if (exchange.queue !== repl.waiting) continue;
       const decision = this.decision(exchange);
       const stays = decision.action === "hold" || (decision.action === "serve" && !this.leased);
@@ -312,7 +312,7 @@ export class Dispatcher {
   }
 
   reconsiderAll(): void {
-    for (const repl of [...this.waitingRepls]) this.reconsider(repl);
+    for (const repl of Array.from(this.waitingRepls)) this.reconsider(repl);
   }
 
   private wakeAndWait(exchange: Exchange, repl: Repl): void {
@@ -354,7 +354,8 @@ export class Dispatcher {
   private wakeFailed(repl: Repl, fault: ErrorCode): void {
     repl.wakeFault = fault;
     repl.wakeFaultUntil = this.clock.now + (fault === "wake_failed" ? WAKE_FAULT_MS : 0);
-    for (const exchange of [...repl.waiting]) if (exchange.waitsForWake) exchange.fail(fault);
+    for (const exchange of Array.from(repl.waiting))
+      if (exchange.waitsForWake) exchange.fail(fault);
   }
 
   // The authority.
@@ -414,7 +415,7 @@ export class Dispatcher {
     ask.placement = placement;
     // An authority that is away is asked again by the next request.
     ask.expires = placement === undefined ? 0 : this.clock.now + LIMITS.lookupCacheMs;
-    for (const exchange of [...ask.waiting]) {
+    for (const exchange of Array.from(ask.waiting)) {
       this.leaveQueue(exchange);
       this.answered(exchange, placement);
     }
@@ -454,7 +455,7 @@ export class Dispatcher {
 
   /** The answer to `reread`: the routes are as they are in the database. */
   reread(): void {
-    for (const exchange of [...this.rereads]) {
+    for (const exchange of Array.from(this.rereads)) {
       this.leaveQueue(exchange);
       this.place(exchange);
     }
@@ -499,19 +500,19 @@ export class Dispatcher {
   /** Fails what has waited for too long, and forgets old answers. */
   tick(): void {
     const { now } = this.clock;
-    for (const repl of [...this.waitingRepls]) {
-      for (const exchange of [...repl.waiting]) {
+    for (const repl of Array.from(this.waitingRepls)) {
+      for (const exchange of Array.from(repl.waiting)) {
         if (exchange.deadline > now) continue;
         exchange.fail(exchange.waitsForWake ? "wake_timeout" : "hold_expired");
       }
     }
     for (const [key, ask] of this.asks) {
-      for (const exchange of [...ask.waiting]) {
+      for (const exchange of Array.from(ask.waiting)) {
         if (exchange.deadline <= now) exchange.fail("authority_unreachable");
       }
       if (ask.answered && ask.expires <= now) this.asks.delete(key);
     }
-    for (const exchange of [...this.rereads]) {
+    for (const exchange of Array.from(this.rereads)) {
       if (exchange.deadline <= now) exchange.fail("refused");
     }
   }

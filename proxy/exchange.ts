@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 
 import { type ErrorCode, renderError } from "./core/errors";
-import { parseResponseHead, type RequestHead, type ResponseHead } from "./core/head";
+import type { RequestHead } from "./core/head";
+import { parseResponseHead, type ResponseHead } from "./core/response-head";
 import { interimText, type RequestContext, requestText, responseText } from "./core/headers";
 import type { Hop } from "./core/hop";
 import { LIMITS } from "./core/limits";
@@ -498,21 +499,15 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** What was waited for did not come. */
   expire(): void {
-    switch (this.phase) {
-      case Phase.Connecting:
-        this.connectTimedOut = true;
-        this.upstream?.socket.destroy();
-        return;
-      case Phase.Sent:
-        this.dropUpstream();
-        this.fail(this.requestDone || this.stalled ? "response_timeout" : "request_timeout");
-        return;
-      case Phase.Responding:
-        if (this.relay?.cutting === true) this.finish(this.relay);
-        else this.breakOff();
-        return;
-      default:
-        return;
+    if (this.phase === Phase.Connecting) {
+      this.connectTimedOut = true;
+      this.upstream?.socket.destroy();
+    } else if (this.phase === Phase.Sent) {
+      this.dropUpstream();
+      this.fail(this.requestDone || this.stalled ? "response_timeout" : "request_timeout");
+    } else if (this.phase === Phase.Responding) {
+      if (this.relay?.cutting === true) this.finish(this.relay);
+      else this.breakOff();
     }
   }
 

@@ -2,7 +2,8 @@ import type { Socket } from "node:net";
 
 import { ChunkScanner } from "./core/chunks";
 import { EventTracker } from "./core/events";
-import type { RequestHead, ResponseHead } from "./core/head";
+import type { RequestHead } from "./core/head";
+import type { ResponseHead } from "./core/response-head";
 import type { BodyForm } from "./core/headers";
 import { writeWithHead } from "./write";
 

@@ -38,7 +38,7 @@ export class Wire {
   }
 
   private wake(): void {
-    for (const check of [...this.waiting]) check();
+    for (const check of Array.from(this.waiting)) check();
   }
 
   send(text: string): void {
@@ -116,7 +116,7 @@ export class Origin {
     const origin = new Origin(server, (server.address() as { port: number }).port);
     server.on("connection", (socket) => {
       origin.wires.push(new Wire(socket));
-      for (const check of [...origin.waiting]) check();
+      for (const check of Array.from(origin.waiting)) check();
     });
     return origin;
   }

@@ -149,12 +149,12 @@ export class Target {
   retire(): void {
     this.retired = true;
     for (const socket of this.idle.splice(0)) socket.destroy();
-    for (const user of [...this.users]) user.reroute();
+    for (const user of Array.from(this.users)) user.reroute();
   }
 
   cut(): void {
     this.cutting = true;
-    for (const user of [...this.users]) user.cut();
+    for (const user of Array.from(this.users)) user.cut();
   }
 
   closed(socket: UpstreamSocket): void {

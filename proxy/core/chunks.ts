@@ -5,7 +5,7 @@
  * nothing is copied; a size line with an extension, upper case or leading zeros, or one that was
  * split between two reads, is written anew. Extensions never pass; trailers pass filtered.
  */
-import { filterTrailers } from "./head";
+import { filterTrailers } from "./trailers";
 import { LIMITS } from "./limits";
 
 /** Either a range of the bytes read (`text` empty) or text to write. */
@@ -120,8 +120,11 @@ export class ChunkScanner {
         if (byte !== LF) return this.fail("bad_request", at);
         this.startLine(at + 1);
         return at + 1;
-      default:
+      case State.Trailer:
         return this.trailerByte(byte, at);
+      case State.Data:
+      case State.Done:
+        return at;
     }
   }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { parseRequestHead, parseResponseHead, type RequestHead, type ResponseHead } from "./head";
+import { parseRequestHead, type RequestHead } from "./head";
 import { interimText, keep, requestText, responseText } from "./headers";
+import { parseResponseHead, type ResponseHead } from "./response-head";
 
 const context = {
   clientIp: "192.0.2.1",

@@ -2,7 +2,8 @@
  * The heads that we write. Runs of untouched lines are taken over as they came, order and spelling
  * included; what is between them was dropped by the parser; our own lines follow.
  */
-import type { RequestHead, ResponseHead } from "./head";
+import type { RequestHead } from "./head";
+import type { ResponseHead } from "./response-head";
 
 /** What an app is told about a request, beside what its visitor said. */
 export interface RequestContext {

@@ -58,7 +58,7 @@ describe("decide()", () => {
     ["nothing", undefined, 0, 0, { action: "ask" }],
     ["none", route("none", 3), 0, 0, { action: "ask" }],
     ["too many hops", route("active", 3), 0, LIMITS.hops + 1, { action: "refuse", error: "loop" }],
-  ] as const)("%s", (_what, row, min, hops, expected) => {
+  ] as const)("%s", (...[, row, min, hops, expected]) => {
     expect(decide(row, min, hops)).toEqual(expected);
   });
 
@@ -103,7 +103,7 @@ describe("decideWith()", () => {
       { action: "forward", peer: "west", minGeneration: 4 },
     ],
   ] as const)("%s", (_what, placement, row, expected) => {
-    expect(decideWith(placement, "east", row, 0, 0)).toEqual(expected);
+    expect(decideWith({ self: "east", placement }, row, 0, 0)).toEqual(expected);
   });
 
   it("never asks again, and never answers 404 for a repl that exists", () => {
@@ -114,7 +114,7 @@ describe("decideWith()", () => {
         anyMin,
         anyHops,
         (placement, row, min, hops) => {
-          const decision = decideWith(placement, "east", row, min, hops);
+          const decision = decideWith({ self: "east", placement }, row, min, hops);
           expect(decision.action).not.toBe("ask");
           if (decision.action === "refuse" && decision.error === "not_found") {
             expect(placement.found).toBe(false);
@@ -140,7 +140,8 @@ describe("a request among clusters", () => {
           const row = list[clusters.indexOf(at)];
           const home = { found: true, clusterId: "north", generation: 7 };
           let decision = decide(row, min, hops);
-          if (decision.action === "ask") decision = decideWith(home, at, row, min, hops);
+          if (decision.action === "ask")
+            decision = decideWith({ self: at, placement: home }, row, min, hops);
           if (decision.action !== "forward") ended = decision.action;
           else [at, min] = [decision.peer, decision.minGeneration];
         }

@@ -64,10 +64,15 @@ export interface Placement {
   readonly generation: number;
 }
 
+/** The authority's answer, as seen by the cluster that asked; undefined: it cannot be reached. */
+export interface Answer {
+  readonly self: string;
+  readonly placement: Placement | undefined;
+}
+
 /** What to do once the authority has answered a request that `decide` could not place. */
 export function decideWith(
-  placement: Placement | undefined,
-  self: string,
+  { self, placement }: Answer,
   route: Route | undefined,
   minGeneration: number,
   hops: number,
