@@ -177,6 +177,21 @@ describe("boot()", () => {
     expect(postmaster()).toBeNull();
   });
 
+  it("leaves nothing behind when it is ended while it starts", async () => {
+    const early = launch(await freeAddress());
+    await until(() => existsSync(join(root, "state", "pg", "password")));
+    expect(await early.end("SIGTERM")).toBe(143);
+    expect(postmaster()).toBeNull();
+    expect(existsSync(join(root, "state", "lock"))).toBe(false);
+  });
+
+  it("says in one line that the server of DATABASE_URL cannot be reached", async () => {
+    const url = `postgres://u:p@${await freeAddress()}/x`;
+    const refused = launch(await freeAddress(), { DATABASE_URL: url });
+    expect(await refused.ended).toBe(1);
+    expect(refused.output).toMatch(/^Cannot use the server of DATABASE_URL: .*ECONNREFUSED.*\n$/);
+  });
+
   it("uses the server of DATABASE_URL, and starts none", async () => {
     const server = await startTestPostgres();
     try {

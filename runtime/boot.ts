@@ -17,6 +17,7 @@ import { lock } from "./lock";
 import { ensureDatabase, migrate } from "./migrate";
 import { externalPostgres, type PostgresServer, startPostgres } from "./postgres";
 import { readLocalSecrets } from "./secrets-file";
+import { openClient } from "./sql-client";
 
 export interface BootOptions {
   /** The application's root, with `encore.app`. */
@@ -131,16 +132,40 @@ async function checkAddress(listen: string): Promise<void> {
 }
 
 async function startServer(options: BootOptions): Promise<PostgresServer> {
-  if (options.databaseUrl !== undefined) return externalPostgres(options.databaseUrl);
+  if (options.databaseUrl !== undefined) {
+    const server = externalPostgres(options.databaseUrl);
+    await checkServer(server);
+    return server;
+  }
   const dir = join(options.stateDir, "pg");
   const dataDir = join(dir, "data");
-  const server = await startPostgres({
+  const starting = startPostgres({
     dataDir,
     socketDir: join(dir, "s"),
     password: readPassword(dir, dataDir),
   });
-  onExit(() => server.stop());
-  return server;
+  // Registered before it has started: Ctrl-C may come in between.
+  onExit(() =>
+    starting.then(
+      (server) => server.stop(),
+      () => {},
+    ),
+  );
+  return starting;
+}
+
+async function checkServer({
+  address,
+  maintenanceDatabase: database,
+}: PostgresServer): Promise<void> {
+  const sql = openClient({ ...address, database, maxConnections: 1 }, 1);
+  try {
+    await sql`select 1`;
+  } catch (error) {
+    throw new Error(`Cannot use the server of DATABASE_URL: ${(error as Error).message}`);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
 }
 
 function readPassword(dir: string, dataDir: string): string {

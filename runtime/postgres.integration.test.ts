@@ -211,7 +211,12 @@ describe("externalPostgres()", () => {
     expect(maintenanceDatabase).toBe("main");
   });
 
-  it.each(["", "mysql://x/y", "nonsense"])("refuses %j", (url) => {
+  it("reads a socket as libpq writes it", () => {
+    const { address } = externalPostgres("postgres:///main?host=/run/postgresql&user=u");
+    expect(address).toMatchObject({ socketDir: "/run/postgresql", username: "u" });
+  });
+
+  it.each(["", "postgres:///main", "mysql://x/y", "nonsense"])("refuses %j", (url) => {
     expect(() => externalPostgres(url)).toThrow(/expected postgres:/);
   });
 });

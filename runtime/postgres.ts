@@ -123,24 +123,30 @@ export function externalPostgres(databaseUrl: string): PostgresServer {
   let url: URL;
   try {
     url = new URL(databaseUrl);
-    if (!/^postgres(ql)?:$/.test(url.protocol) || url.hostname === "") throw new Error();
+    if (!/^postgres(ql)?:$/.test(url.protocol) || hostOf(url) === "") throw new Error();
   } catch {
     throw new Error(
       "Cannot use DATABASE_URL: expected postgres://user:password@host:port/database",
     );
   }
-  const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "");
+  const host = hostOf(url);
   const mode = url.searchParams.get("sslmode") ?? "disable";
   const address: ServerAddress = {
     host,
     port: Number(url.port || 5432),
     socketDir: host.startsWith("/") ? host : null,
     tls: ["disable", "allow", "prefer"].includes(mode) ? null : tlsOf(mode),
-    username: decodeURIComponent(url.username) || "postgres",
-    password: decodeURIComponent(url.password),
+    username: decodeURIComponent(url.username) || (url.searchParams.get("user") ?? "postgres"),
+    password: decodeURIComponent(url.password) || (url.searchParams.get("password") ?? ""),
   };
   const database = decodeURIComponent(url.pathname.slice(1)) || address.username;
   return { address, maintenanceDatabase: database, stop: () => Promise.resolve() };
+}
+
+/** `postgres:///database?host=/run/postgresql` is how libpq writes a socket. */
+function hostOf(url: URL): string {
+  const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname);
+  return host.replace(/^\[|\]$/g, "");
 }
 
 function tlsOf(mode: string): ServerAddress["tls"] {
