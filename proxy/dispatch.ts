@@ -3,35 +3,14 @@ import { mayDial } from "./core/dial";
 import { holdUntil, mayHold } from "./core/hold";
 import { type HostKey } from "./core/hostname";
 import { LIMITS } from "./core/limits";
-import { type Decision, decide, decideWith, type Placement } from "./core/route";
+import { type Decision, decide, decideWith } from "./core/route";
+import { Authority } from "./authority";
 import { type Exchange, Phase } from "./exchange";
 import type { HopKeys } from "./hop-keys";
 import type { IdentitySource } from "./identity";
+import type { Found, LookupQuery, Requests, WakeOutcome } from "./questions";
 import type { Repl, Table } from "./table";
 import { Target } from "./upstream";
-
-/** What the authority is asked: one of the ways to name a repl; the others are empty. */
-export interface LookupQuery {
-  readonly replId: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly hostname: string;
-}
-
-/** An answer of the authority, with the id of what was found. */
-export interface Found extends Placement {
-  readonly replId: string;
-}
-
-export type WakeOutcome = "running" | "frozen" | "moved" | "failed" | "none" | "unreachable";
-
-/** What only the rest of the platform can do. Each is answered later, by a method of the proxy. */
-export interface Requests {
-  wake(replId: string): void;
-  lookup(key: string, query: LookupQuery): void;
-  /** Read the routes again, now. */
-  reread(): void;
-}
 
 interface Clock {
   readonly now: number;
@@ -46,13 +25,6 @@ interface DispatcherOptions {
   readonly identity: IdentitySource;
   readonly clock: Clock;
   readonly holdMs: number;
-}
-
-interface Ask {
-  readonly waiting: Set<Exchange>;
-  placement: Found | undefined;
-  answered: boolean;
-  expires: number;
 }
 
 /** Between two wakes that said "running" while the route still says asleep, or could not be asked. */
@@ -73,7 +45,7 @@ export class Dispatcher {
   /** Repls that may have open connections. */
   private readonly serving = new Set<Repl>();
   private readonly waitingRepls = new Set<Repl>();
-  private readonly asks = new Map<string, Ask>();
+  private readonly authority: Authority;
   private readonly rereads = new Set<Exchange>();
   private readonly peers = new Map<string, Target>();
 
@@ -89,6 +61,7 @@ export class Dispatcher {
     this.self = options.self;
     this.table = options.table;
     this.requests = options.requests;
+    this.authority = new Authority((key, query) => this.requests.lookup(key, query));
     this.hopKeys = options.hopKeys;
     this.identity = options.identity;
     this.clock = options.clock;
@@ -187,7 +160,7 @@ export class Dispatcher {
 
   private forward(exchange: Exchange, peerId: string, minGeneration: number): void {
     const target = this.peerTarget(peerId);
-    const replId = exchange.repl?.id ?? (exchange.placement as Found | undefined)?.replId ?? "";
+    const replId = exchange.repl?.id ?? exchange.placement?.replId ?? "";
     if (target === undefined || replId === "") {
       exchange.fail("peer_unreachable");
       return;
@@ -219,7 +192,7 @@ export class Dispatcher {
   hopField(exchange: Exchange): string {
     const { clock } = this;
     const waited = exchange.heldSince > 0 ? exchange.heldSince + this.holdMs - clock.now : 0;
-    const replId = exchange.repl?.id ?? (exchange.placement as Found | undefined)?.replId ?? "";
+    const replId = exchange.repl?.id ?? exchange.placement?.replId ?? "";
     return this.hopKeys.sign(
       {
         from: this.self,
@@ -361,21 +334,18 @@ export class Dispatcher {
   // The authority.
 
   private ask(exchange: Exchange): void {
-    const query = this.queryOf(exchange);
-    const key = `${query.replId}|${query.name}|${query.owner}|${query.hostname}`;
-    const known = this.asks.get(key);
-    if (known?.answered && this.clock.now < known.expires) {
-      this.answered(exchange, known.placement);
-      return;
-    }
-    const running = known?.answered === false ? known : this.startAsk(key, query);
-    if (running === undefined) {
+    const ask = this.authority.ask(this.queryOf(exchange), this.clock.now);
+    if (ask === undefined) {
       exchange.fail("authority_unreachable");
       return;
     }
+    if (ask.answered) {
+      this.answered(exchange, ask.placement);
+      return;
+    }
     this.leaveQueue(exchange);
-    running.waiting.add(exchange);
-    exchange.queue = running.waiting;
+    ask.waiting.add(exchange);
+    exchange.queue = ask.waiting;
     exchange.deadline = this.clock.now + this.holdMs;
     if (!exchange.requestDone) exchange.visitor.pauseBody();
   }
@@ -397,25 +367,10 @@ export class Dispatcher {
     }
   }
 
-  private startAsk(key: string, query: LookupQuery): Ask | undefined {
-    let running = 0;
-    for (const ask of this.asks.values()) if (!ask.answered) running++;
-    if (running >= LIMITS.lookups) return undefined;
-    const ask: Ask = { waiting: new Set(), placement: undefined, answered: false, expires: 0 };
-    this.asks.set(key, ask);
-    this.requests.lookup(key, query);
-    return ask;
-  }
-
   /** The answer to `lookup`; undefined when the authority cannot be reached. */
   found(key: string, placement: Found | undefined): void {
-    const ask = this.asks.get(key);
-    if (ask === undefined) return;
-    ask.answered = true;
-    ask.placement = placement;
-    // An authority that is away is asked again by the next request.
-    ask.expires = placement === undefined ? 0 : this.clock.now + LIMITS.lookupCacheMs;
-    for (const exchange of Array.from(ask.waiting)) {
+    const ask = this.authority.answer(key, placement, this.clock.now);
+    for (const exchange of Array.from(ask?.waiting ?? [])) {
       this.leaveQueue(exchange);
       this.answered(exchange, placement);
     }
@@ -469,16 +424,10 @@ export class Dispatcher {
     exchange.deadline = this.clock.now + this.holdMs;
     setTimeout(() => {
       if (exchange.phase !== Phase.Waiting) return;
-      this.forget(exchange);
+      // A fresh question: the peer may have refused because the repl moved on.
+      this.authority.forget(this.queryOf(exchange));
       this.ask(exchange);
     }, PEER_RETRY_MS);
-  }
-
-  /** The next look-up is a fresh one: the peer may have refused because the repl moved on. */
-  private forget(exchange: Exchange): void {
-    const query = this.queryOf(exchange);
-    const key = `${query.replId}|${query.name}|${query.owner}|${query.hostname}`;
-    if (this.asks.get(key)?.answered) this.asks.delete(key);
   }
 
   // Time and counters.
@@ -506,12 +455,7 @@ export class Dispatcher {
         exchange.fail(exchange.waitsForWake ? "wake_timeout" : "hold_expired");
       }
     }
-    for (const [key, ask] of this.asks) {
-      for (const exchange of Array.from(ask.waiting)) {
-        if (exchange.deadline <= now) exchange.fail("authority_unreachable");
-      }
-      if (ask.answered && ask.expires <= now) this.asks.delete(key);
-    }
+    for (const exchange of this.authority.tick(now)) exchange.fail("authority_unreachable");
     for (const exchange of Array.from(this.rereads)) {
       if (exchange.deadline <= now) exchange.fail("refused");
     }

@@ -2,14 +2,14 @@ import type { Socket } from "node:net";
 
 import { type ErrorCode, renderError } from "./core/errors";
 import type { RequestHead } from "./core/head";
-import { parseResponseHead, type ResponseHead } from "./core/response-head";
+import type { ResponseHead } from "./core/response-head";
 import { interimText, type RequestContext, requestText, responseText } from "./core/headers";
 import type { Hop } from "./core/hop";
 import { LIMITS } from "./core/limits";
 import { mayRetry } from "./core/retry";
-import type { Placement } from "./core/route";
-import { Accumulator } from "./accumulator";
+import type { Found } from "./questions";
 import { type BodySink, RequestBody } from "./request-body";
+import { ResponseReader } from "./response-reader";
 import { ResponseRelay } from "./response-relay";
 import type { Repl } from "./table";
 import { Tunnel } from "./tunnel";
@@ -71,7 +71,7 @@ export class Exchange implements UpstreamUser, BodySink {
   repl: Repl | undefined;
   /** What an authenticated peer said of it. */
   hop: Hop | undefined;
-  placement: Placement | undefined;
+  placement: Found | undefined;
   requestId = "";
   clientIp: string;
   /** The set that it waits in. */
@@ -103,7 +103,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private stalled = false;
   private readonly body: RequestBody;
 
-  private partial: Accumulator | undefined;
+  private readonly reader = new ResponseReader();
   private answered = false;
   private interims = 0;
   private response: ResponseHead | undefined;
@@ -255,39 +255,15 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private readResponse(bytes: Buffer): void {
     this.answered = true;
-    let work = bytes;
-    if (this.partial !== undefined) {
-      this.partial.append(bytes);
-      work = this.partial.view();
-    }
-    let from = 0;
+    const { reader } = this;
+    reader.push(bytes);
     while (this.phase === Phase.Sent) {
-      const end = this.partial?.headEnd(from) ?? work.indexOf("\r\n\r\n", from);
-      if (end < 0) {
-        this.keepPartial(work, from);
-        return;
-      }
-      const head = parseResponseHead(work.toString("latin1", from, end + 2));
-      from = end + 4;
-      this.partial = undefined;
-      if (head === undefined) this.invalid();
-      else if (head.status < 200) this.interim(head, work, from);
-      else this.respond(head, work, from);
+      const head = reader.next();
+      if (head === "more") return;
+      if (head === "invalid") this.invalid();
+      else if (head.status < 200) this.interim(head);
+      else this.respond(head);
     }
-  }
-
-  private keepPartial(work: Buffer, from: number): void {
-    const rest = work.length - from;
-    if (rest > LIMITS.responseHeadBytes) {
-      this.invalid();
-      return;
-    }
-    if (this.partial !== undefined && from === 0) return;
-    this.partial = undefined;
-    if (rest === 0) return;
-    this.partial = new Accumulator();
-    this.partial.append(work.subarray(from));
-    this.partial.headEnd(0);
   }
 
   private invalid(): void {
@@ -295,9 +271,9 @@ export class Exchange implements UpstreamUser, BodySink {
     this.fail("invalid_response");
   }
 
-  private interim(head: ResponseHead, work: Buffer, from: number): void {
+  private interim(head: ResponseHead): void {
     if (head.status === 101) {
-      if (this.head.upgrade && head.upgrade && head.minor === 1) this.openTunnel(head, work, from);
+      if (this.head.upgrade && head.upgrade && head.minor === 1) this.openTunnel(head);
       else this.invalid();
       return;
     }
@@ -309,7 +285,7 @@ export class Exchange implements UpstreamUser, BodySink {
     if (this.head.minor === 1) this.visitor.socket.write(interimText(head), "latin1");
   }
 
-  private respond(head: ResponseHead, work: Buffer, from: number): void {
+  private respond(head: ResponseHead): void {
     const relay = new ResponseRelay(this.visitor.socket, this.head, head);
     this.response = head;
     this.relay = relay;
@@ -320,11 +296,12 @@ export class Exchange implements UpstreamUser, BodySink {
     this.closing = this.mustClose(relay);
     relay.cutting = relay.isEventStream && this.target?.cutting === true;
     relay.start(this.responseText(head, relay));
+    const rest = this.reader.rest();
     if (relay.empty) {
-      relay.surplus = from < work.length;
+      relay.surplus = rest !== undefined;
       this.complete(relay);
     } else {
-      if (from < work.length) this.pass(relay, work.subarray(from));
+      if (rest !== undefined) this.pass(relay, rest);
       // Without a body byte at hand the head does not wait for one.
       if (this.phase === Phase.Responding) this.flush(relay);
       if (this.phase === Phase.Responding && relay.cutting) this.cut();
@@ -416,7 +393,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   // Upgrades.
 
-  private openTunnel(head: ResponseHead, work: Buffer, from: number): void {
+  private openTunnel(head: ResponseHead): void {
     const { upstream, visitor } = this;
     if (upstream === undefined) return;
     this.status = 101;
@@ -428,7 +405,8 @@ export class Exchange implements UpstreamUser, BodySink {
     const ahead = visitor.takeAhead();
     visitor.opened(tunnel);
     if (ahead !== undefined) tunnel.fromVisitor(ahead);
-    if (from < work.length) tunnel.fromUpstream(work.subarray(from));
+    const rest = this.reader.rest();
+    if (rest !== undefined) tunnel.fromUpstream(rest);
     if (this.target?.cutting || this.host.draining) tunnel.cut();
   }
 

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { listen, type Listener } from "../shared/listener";
 import { startWorker } from "../shared/worker";
-import type { Found, LookupQuery, WakeOutcome } from "./dispatch";
+import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import { ClusterProxy } from "./listen";
 import { Bench, get, HOST, ok, Origin, REPL } from "./scripted";
 import * as store from "./store";

@@ -10,7 +10,7 @@ import log from "encore.dev/log";
 import { backoffMs } from "../shared/backoff";
 import { recordSpan } from "./spans";
 import { monotonicMs } from "./clock";
-import type { Found, LookupQuery, WakeOutcome } from "./dispatch";
+import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import type { FromWorker, ToWorker, WorkerInput } from "./protocol";
 import type { ProxyStats } from "./proxy";
 import * as store from "./store";

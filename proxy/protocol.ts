@@ -1,5 +1,5 @@
 /** What the main thread and a cluster's worker say to each other. */
-import type { Found, LookupQuery, WakeOutcome } from "./dispatch";
+import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import type { ProxySpan, ProxyStats } from "./proxy";
 import type { Delta } from "./table";
 

@@ -4,21 +4,16 @@ import { LIMITS } from "./core/limits";
 import { monotonicMs } from "./clock";
 import { accessLine, type AccessLog } from "./access-log";
 import { Connection, type ConnectionHost } from "./connection";
-import { Dispatcher, type Found, type LookupQuery, type WakeOutcome } from "./dispatch";
+import { Dispatcher } from "./dispatch";
+import type { Found, Requests, WakeOutcome } from "./questions";
 import type { Exchange } from "./exchange";
 import { HopKeys } from "./hop-keys";
 import { IdentitySource } from "./identity";
 import { type Delta, type Repl, Table } from "./table";
 import type { Target } from "./upstream";
 
-/** What the proxy needs from the rest of the platform. Requests are answered by its methods. */
-export interface ProxyEvents {
-  /** Start the repl's container; answered by `woke`. */
-  wake(replId: string): void;
-  /** Ask the authority; answered by `found`. */
-  lookup(key: string, query: LookupQuery): void;
-  /** Read the routes now; answered by `apply`, then `reread`. */
-  reread(): void;
+/** What the proxy tells the rest of the platform, and asks of it. */
+export interface ProxyEvents extends Requests {
   /** The table has reached `version`, and these repls have something in flight that it does not dial. */
   acknowledge(version: number, busy: readonly string[]): void;
   /** A sampled request has ended. */

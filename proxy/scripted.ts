@@ -4,7 +4,7 @@
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-import type { Found, LookupQuery, WakeOutcome } from "./dispatch";
+import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import { type ProxyOptions, ProxyServer, type ProxySpan } from "./proxy";
 import type { HostnameRow, PeerRow, RouteRow } from "./table";
 
