@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import { APIError, api, type Query } from "encore.dev/api";
+import { APIError, api } from "encore.dev/api";
 import type { Max, MaxLen, Min } from "encore.dev/validate";
 
 import { untilDrained } from "../shared/hosting";
@@ -28,15 +28,15 @@ interface MigrationRequest {
 interface WatchMigrationRequest {
   id: string;
   /** How many steps the caller has seen. */
-  after?: Query<number> & Min<0>;
-  waitMs?: Query<number> & (Min<0> & Max<30000>);
+  after?: number & Min<0>;
+  waitMs?: number & (Min<0> & Max<30000>);
 }
 
 interface ListMigrationsRequest {
   /** Only those of this repl. */
-  replId?: Query<string>;
+  replId?: string;
   /** True: only those that are not finished. */
-  open?: Query<boolean>;
+  open?: boolean;
 }
 
 interface MigrationList {
