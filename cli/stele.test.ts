@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { choose, splitName } from "./apps";
 import type { Repl } from "./api-types";
 import { nextIngress } from "./commands/clusters";
-import { placeIn } from "./commands/names";
+import { placeIn, quoted } from "./commands/names";
 import { main } from "./stele";
 
 const GOLDEN = "./golden";
@@ -236,7 +236,7 @@ describe("what the commands ask", () => {
     expect(code).toBe(0);
     expect(seen.at(-1)).toMatchObject({
       request: "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT",
-      body: JSON.stringify({ ttl: 5, values: ["one", "two"] }),
+      body: JSON.stringify({ ttl: 5, values: ['"one"', '"two"'] }),
     });
   });
 });
@@ -319,6 +319,17 @@ describe("names", () => {
     expect(() => placeIn(["a.test", "b.test"], "www")).toThrow("--zone is missing");
     expect(() => placeIn(["a.test"], "www.c.test.")).toThrow("is in no zone of ours: a.test");
     expect(() => placeIn([], "www")).toThrow("there is no zone");
+  });
+
+  it.each([
+    ["hello world", '"hello world"'],
+    ['"as it is"', '"as it is"'],
+    ['a "b" \\', '"a \\"b\\" \\\\"'],
+    ["é", '"\\195\\169"'],
+    ["", '""'],
+    ["x".repeat(300), `"${"x".repeat(255)}" "${"x".repeat(45)}"`],
+  ])("puts the text %j in quotes", (text, expected) => {
+    expect(quoted(text)).toBe(expected);
   });
 
   it("finds the next loopback address for a cluster", () => {

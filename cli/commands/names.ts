@@ -8,6 +8,7 @@ import { columns, table } from "../format";
 
 const HOSTNAME = { name: "hostname", doc: "such as www.example.com" };
 const TTL = "60";
+const MAX_STRING_BYTES = 255;
 const RECORD_ARGS = [
   { name: "name", doc: "such as www, or @ for the zone itself, or a whole name" },
   { name: "type", doc: "A, AAAA, CNAME, TXT, MX, CAA, …" },
@@ -94,11 +95,12 @@ const dnsSet: Command = {
     ttl: { value: "seconds", default: TTL, doc: "how long resolvers may keep it" },
     ...ZONE,
   },
-  more: "  stele dns set www TXT hello world    sets two records",
+  more: "  stele dns set www TXT one 'and another'    sets two records",
   run: async (input, context) => {
     const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
     const type = input.arg("type").toUpperCase();
-    const body = { ttl: input.number("ttl"), values: input.rest };
+    const values = type === "TXT" ? input.rest.map(quoted) : input.rest;
+    const body = { ttl: input.number("ttl"), values };
     const route = path`/v1/dns/zones/${zone}/rrsets/${name}/${type}`;
     await context.api.put(route, body);
     const rrset = { name, type, ...body };
@@ -124,7 +126,7 @@ const dnsRm: Command = {
 
 const dnsLs: Command = {
   name: "dns ls",
-  doc: "List the records set by hand, of every zone or one",
+  doc: "List the records of every zone, or of one; those of apps are left out",
   options: ZONE,
   run: async (input, context) => {
     const wanted = input.text("zone");
@@ -149,6 +151,23 @@ const dnsLs: Command = {
     );
   },
 };
+
+/** A text as a zone file has it: in quotes, in parts of 255 bytes (RFC 1035 sections 3.3.14, 5.1). */
+export function quoted(text: string): string {
+  if (text.startsWith('"')) return text;
+  const bytes = Buffer.from(text, "utf8");
+  const parts: string[] = [];
+  for (let at = 0; at === 0 || at < bytes.length; at += MAX_STRING_BYTES) {
+    parts.push(`"${Array.from(bytes.subarray(at, at + MAX_STRING_BYTES), presented).join("")}"`);
+  }
+  return parts.join(" ");
+}
+
+function presented(byte: number): string {
+  const character = String.fromCharCode(byte);
+  if (character === '"' || character === "\\") return `\\${character}`;
+  return byte >= 0x20 && byte < 0x7f ? character : `\\${String(byte).padStart(3, "0")}`;
+}
 
 function renderRrsets(rrsets: readonly Rrset[]): string {
   return columns(
