@@ -104,6 +104,13 @@ describe("an instance", () => {
     const second = await load();
     await second.start();
     expect(await ask(second, HOST)).toEqual(["192.0.2.9"]);
+    // What other instances wrote meanwhile is read when the database's listener connects again.
+    database.isAway = false;
+    const store = await import("./store");
+    const values = ["192.0.2.77"];
+    const key = { zone: "repl.localhost", name: "meanwhile.repl.localhost", type: 1 };
+    await store.changeRrset(key, () => ({ ttl: 60, values }));
+    await expect.poll(() => ask(second, key.name), { timeout: 10_000 }).toEqual(values);
   });
 
   it("binds nothing while it knows nothing", async () => {

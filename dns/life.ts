@@ -39,6 +39,10 @@ let sweep: Sweep | undefined;
 let writer: SnapshotWriter | undefined;
 /** The database that memory is a copy of; unknown until either copy was read. */
 let systemId: string | undefined;
+/** Memory came from the disk, and has not been held against the database since. */
+let isFromDisk = false;
+let refreshFailures = 0;
+let refreshTimer: NodeJS.Timeout | undefined;
 let isStopping = false;
 
 /** Logs when something stops working and when it works again. */
@@ -83,13 +87,12 @@ export async function start(): Promise<void> {
 async function load(stored: StoredSnapshot | undefined): Promise<void> {
   for (let attempt = 1; !isStopping; attempt++) {
     try {
-      return await loadFromDatabase(stored);
+      return await loadFromDatabase(() => stored);
     } catch (error) {
       const reason = String(error);
       if (stored) {
         log.warn("cannot read the database: starting from the snapshot on disk", { reason });
-        systemId = stored.systemId;
-        return await instance().apply(stored.batch);
+        return await loadFromDisk(stored);
       }
       // Nothing to answer from: an empty server would deny names that exist.
       if (attempt === 1) log.warn("cannot read the database, will try again", { reason });
@@ -98,15 +101,27 @@ async function load(stored: StoredSnapshot | undefined): Promise<void> {
   }
 }
 
-/** The database's copy; the disk's placements when those are of the same system and newer. */
-async function loadFromDatabase(stored: StoredSnapshot | undefined): Promise<void> {
+async function loadFromDisk({ systemId: of, batch }: StoredSnapshot): Promise<void> {
+  systemId = of;
+  isFromDisk = true;
+  await instance().apply(batch);
+}
+
+/**
+ * Everything from the database, but placements from what else is known (the disk, or memory that
+ * came from there) when that is of the same system and newer.
+ */
+async function loadFromDatabase(other: () => StoredSnapshot | undefined): Promise<void> {
   const [zoneData, placements] = await fromDatabase(async () => {
     await ensurePlatformZone();
     return Promise.all([store.changesAfter(0), store.loadPlacements()]);
   });
-  const isDiskNewer = stored?.systemId === placements.systemId && stored.batch.seq > placements.seq;
-  const newest: Batch = isDiskNewer ? placementsOf(stored.batch) : placements;
+  // From here to memory nothing waits, so that no entry of the log comes in between.
+  const known = other();
+  const isNewer = known?.systemId === placements.systemId && known.batch.seq > placements.seq;
+  const newest: Batch = isNewer ? placementsOf(known.batch) : placements;
   systemId = placements.systemId;
+  isFromDisk = false;
   const changes = [...zoneData.changes, ...newest.changes];
   await instance().apply({ changes, seq: newest.seq, isWhole: true });
 }
@@ -115,11 +130,13 @@ function placementsOf({ changes, seq }: Batch): Batch {
   return { changes: changes.filter(({ kind }) => kind === "cluster" || kind === "repl"), seq };
 }
 
+function currentSnapshot(): StoredSnapshot | undefined {
+  return systemId === undefined ? undefined : { systemId, batch: instance().snapshot.batch() };
+}
+
 function follow(): void {
   const { snapshot } = instance();
-  writer = new SnapshotWriter(config().snapshotFile, () =>
-    systemId === undefined ? undefined : { systemId, batch: snapshot.batch() },
-  );
+  writer = new SnapshotWriter(config().snapshotFile, currentSnapshot);
   instance().onChange = () => writer?.schedule();
   writer.schedule();
   const { readCursor, copyLog } = store;
@@ -156,12 +173,19 @@ async function trace(entry: LogEntry, isAnswered: Promise<void>): Promise<void> 
 
 /** Zones as they are now; also after the database was away, which may be another one then. */
 async function refresh(): Promise<void> {
+  clearTimeout(refreshTimer);
   try {
-    await ensurePlatformZone();
+    if (isFromDisk) await loadFromDatabase(currentSnapshot);
     await zones().refresh();
+    if (refreshFailures > 0) log.info("reading the zones works again");
+    refreshFailures = 0;
   } catch (error) {
-    // The listener connects again and calls again; answers stay as they are until then.
-    if (!isStopping) log.warn("cannot read the zones", { reason: String(error) });
+    // Answers stay as they are. A notification may come sooner than the next try.
+    if (isStopping) return;
+    refreshFailures++;
+    if (refreshFailures === 1) log.warn("cannot read the zones", { reason: String(error) });
+    const waitMs = backoffMs(refreshFailures, RETRY, Math.random());
+    refreshTimer = setTimeout(() => void refresh(), waitMs);
   }
 }
 
@@ -183,6 +207,7 @@ async function openSockets(): Promise<void> {
 /** Stop following, finish what is being answered, write down what is known. */
 export async function drain(deadlineMs: number): Promise<void> {
   isStopping = true;
+  clearTimeout(refreshTimer);
   sweep?.stop();
   tail?.stop();
   await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 import {
   type Address,
   address,
@@ -8,6 +10,8 @@ import {
   type SettingsTable,
   text,
 } from "../shared/settings";
+import { formatName } from "./core/names";
+import { readZoneName } from "./core/rules";
 
 /** A name server of our zones, and where it is. */
 export interface NameServer {
@@ -19,7 +23,7 @@ export interface NameServer {
 function nameServers(value: string): readonly NameServer[] {
   const servers = list(value).map((part) => {
     const [host, at, ...rest] = part.split("=");
-    if (!host || !at || rest.length > 0) throw new Error(EXPECTED_SERVERS);
+    if (!host || !at || isIP(at) === 0 || rest.length > 0) throw new Error(EXPECTED_SERVERS);
     return { host, address: at };
   });
   if (servers.length === 0) throw new Error(EXPECTED_SERVERS);
@@ -27,6 +31,12 @@ function nameServers(value: string): readonly NameServer[] {
 }
 
 const EXPECTED_SERVERS = "name servers with an address each, such as ns1=192.0.2.1,ns2=192.0.2.2";
+
+function zoneName(value: string): string {
+  const name = readZoneName(value);
+  if (name.ok && formatName(name.value) === value) return value;
+  throw new Error("a host name in lower case without the last dot, such as repl.example");
+}
 
 function optionalAddress(value: string): Address | undefined {
   return value === "" ? undefined : address(value);
@@ -44,7 +54,7 @@ export const settings = {
   zone: {
     name: "STELE_ZONE",
     default: "repl.localhost",
-    parse: text,
+    parse: zoneName,
     doc: "The zone under which repls have their names",
   },
   listen: {
@@ -62,7 +72,7 @@ export const settings = {
   validationZone: {
     name: "STELE_DNS_VALIDATION_ZONE",
     default: "",
-    parse: text,
+    parse: (value) => (value === "" ? "" : zoneName(value)),
     doc: "Zone that answers DNS-01 challenges: `_acme-challenge.X.<zone>` becomes a CNAME to `_acme-challenge.X.<validation zone>`; empty for none",
   },
   resolver: {

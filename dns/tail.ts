@@ -107,7 +107,8 @@ export class Tail {
           waitMs = WAIT_MS;
         }
       } catch (error) {
-        await this.#retry.failed(String(error));
+        // At a stop the log's side ends its answers too; that is no news.
+        if (!this.#isStopped) await this.#retry.failed(String(error));
       }
     }
   }
