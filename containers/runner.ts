@@ -276,15 +276,25 @@ async function launch(
   return (await containerDriver().start(spec, onSpawned, signal)).upstream;
 }
 
+/**
+ * Clusters of one machine share no user as long as each has fewer repls than this, and user ids stay
+ * below 65 536, which is all that a container of the platform itself may have.
+ */
+const USERS_PER_CLUSTER = 5_000;
+const users = new Map<string, number>();
+
 /** The user that a repl's container runs as; null for the platform's own. */
 export async function uidOf(store: ClusterStore, replId: string): Promise<number | null> {
   if (!host().usersApart) return null;
-  const range = await portRangeOf(store.clusterId);
-  // As many users as a cluster could have ports, so that clusters of one machine share none.
-  return config().firstUid + range.ordinal * USERS_PER_CLUSTER + (await store.userNumber(replId));
+  const key = wakeKey(store.clusterId, replId);
+  const known = users.get(key);
+  if (known !== undefined) return known;
+  const { ordinal } = await portRangeOf(store.clusterId);
+  const number = await store.userNumber(replId);
+  const uid = config().firstUid + ordinal * USERS_PER_CLUSTER + number;
+  users.set(key, uid);
+  return uid;
 }
-
-const USERS_PER_CLUSTER = 100_000;
 
 /** A free port of the cluster's range, taken by the container's row. */
 async function claimPort(store: ClusterStore, ref: ContainerRef): Promise<number> {

@@ -63,10 +63,11 @@ export class ClusterStore {
   /** The next version. Its row lock serialises the writers of the cluster until they commit. */
   private async tick(tx: Transaction): Promise<number> {
     const row = await tx.queryRow<{ version: number }>`
-      INSERT INTO route_clock (cluster_id, version) VALUES (${this.clusterId}, 1)
-      ON CONFLICT (cluster_id) DO UPDATE SET version = route_clock.version + 1
-      RETURNING version`;
-    await tx.exec`SELECT pg_notify('route_changed', ${this.clusterId})::text AS told`;
+      WITH clock AS (
+        INSERT INTO route_clock (cluster_id, version) VALUES (${this.clusterId}, 1)
+        ON CONFLICT (cluster_id) DO UPDATE SET version = route_clock.version + 1
+        RETURNING version)
+      SELECT version, pg_notify('route_changed', ${this.clusterId})::text AS told FROM clock`;
     return row?.version ?? 0;
   }
 

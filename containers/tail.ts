@@ -7,7 +7,7 @@ import { singleFlight } from "../shared/single-flight";
 import { type LogEntry, readLog, TAIL_LIMIT } from "./authority";
 import { KeyedLock } from "./keyed-lock";
 import { onKick } from "./kick";
-import { localClusters, markOpen, setLocalClusters } from "./local";
+import { markOpen, setLocalClusters } from "./local";
 import { carryOut, discardRepl } from "./moves";
 import { markCaughtUp } from "./runner";
 import { config } from "./settings";
@@ -105,17 +105,20 @@ async function readQuick(state: TailState): Promise<void> {
 }
 
 async function readOnce(state: TailState, isQuick: boolean): Promise<void> {
+  if (state.cursors.size === 0) return; // Not yet read where it was.
   const after = Math.min(...state.cursors.values());
   const entries = await readLog(after, isQuick);
   // The long poll and a quick read may bring the same: one applies it, the other finds it applied.
   await applying.run("", async () => {
     for (const reader of [...state.cursors.keys()].sort(registryFirst)) {
+      // One that was added since the read began is behind: these entries are not its next.
+      if ((state.cursors.get(reader) ?? 0) < after) continue;
       await applyTo(state, reader, entries);
     }
   });
   const isEnd = entries.length < TAIL_LIMIT;
   if (!isEnd || [...state.cursors.values()].some((seq) => seq < after)) return;
-  for (const clusterId of localClusters()) markCaughtUp(clusterId);
+  for (const reader of state.cursors.keys()) if (reader !== REGISTRY) markCaughtUp(reader);
   state.unready = null;
 }
 
