@@ -21,6 +21,18 @@ export interface CallOptions {
   readonly authData?: AuthData | null;
 }
 
+/** A call as the SDK asks for it. */
+export interface Call {
+  readonly service: string;
+  readonly endpoint: string;
+  readonly payload?: unknown;
+  /** The request in which the caller runs. */
+  readonly source?: Request | null | undefined;
+  readonly options?: CallOptions | null | undefined;
+}
+
+export type CallResult = Record<string, unknown> | null | ApiCallError;
+
 /** Carries a call to a service that another process hosts. */
 export interface RemoteCalls {
   call(endpoint: EndpointModel, wire: WireRequest, source: Request | null): Promise<WireResponse>;
@@ -53,17 +65,11 @@ export class Calls {
   }
 
   /** Never rejects for an error of the callee: that is its result. */
-  async call(
-    service: string,
-    name: string,
-    payload: unknown,
-    source: Request | null | undefined,
-    options: CallOptions | null | undefined,
-  ): Promise<Record<string, unknown> | null | ApiCallError> {
+  async call(call: Call): Promise<CallResult> {
     try {
-      const endpoint = this.#endpoints.get(`${service}.${name}`);
+      const endpoint = this.#endpoints.get(`${call.service}.${call.endpoint}`);
       if (endpoint === undefined) throw new Failure("not_found", "endpoint not found");
-      return await this.#call(endpoint, payload, source ?? null, options ?? {});
+      return await this.#call(endpoint, call.payload, call.source ?? null, call.options ?? {});
     } catch (error) {
       return new ApiCallError(failureOf(error));
     }

@@ -5,7 +5,6 @@ import type { Request } from "./request";
 
 /** As `LogLevel` of the SDK's native module. */
 export const LogLevel = { Trace: 1, Debug: 2, Info: 3, Warn: 4, Error: 5 } as const;
-export type Level = (typeof LogLevel)[keyof typeof LogLevel];
 
 const LEVEL_NAMES = ["", "trace", "debug", "info", "warn", "error"];
 const OFF = 6;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { AppModel, TopicModel } from "./app-model";
 import { Authenticator, type AuthFunction } from "./authenticator";
-import { ApiCallError, Calls, NO_REMOTE_CALLS, type CallOptions } from "./calls";
+import { ApiCallError, Calls, NO_REMOTE_CALLS, type CallOptions, type CallResult } from "./calls";
 import { Control } from "./control";
 import { Cors } from "./cors";
 import { Crons } from "./cron";
@@ -157,10 +157,10 @@ export class Runtime {
     payload?: unknown,
     source?: Request | null,
     options?: CallOptions | null,
-  ): Promise<Record<string, unknown> | null | ApiCallError> {
+  ): Promise<CallResult> {
     // Modules may call while they load, when not every handler is registered yet.
     await this.#handlersReady;
-    return this.#calls.call(service, endpoint, payload, source, options);
+    return this.#calls.call({ service, endpoint, payload, source, options });
   }
 
   sqlDatabase(name: string): SQLDatabase {

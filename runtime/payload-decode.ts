@@ -30,6 +30,40 @@ export function decodeValue(
   context: DecodeContext,
 ): unknown {
   switch (schema.kind) {
+    case "array":
+      return decodeArray(schema, value, path, context);
+    case "record":
+      return decodeRecord(schema, value, path, context);
+    case "union":
+      return decodeUnion(schema, value, path, context);
+    case "named":
+      return decodeValue(named(schema.type, context), value, path, context);
+    case "object":
+      if (!isObject(value)) return mismatch(schema, value, path, context);
+      return decodeObject(schema, value, path, context);
+    case "validated": {
+      const decoded = decodeValue(schema.base, value, path, context);
+      const fault = ruleFault(schema.rule, decoded);
+      if (fault !== null) throw new DecodeError(path, fault);
+      return decoded;
+    }
+    default:
+      return decodeScalar(schema, value, path, context);
+  }
+}
+
+type Scalar = Exclude<
+  Schema,
+  { kind: "array" | "record" | "union" | "named" | "object" | "validated" }
+>;
+
+function decodeScalar(
+  schema: Scalar,
+  value: unknown,
+  path: string,
+  context: DecodeContext,
+): unknown {
+  switch (schema.kind) {
     case "any":
       return value;
     case "string":
@@ -47,28 +81,11 @@ export function decodeValue(
       return decodeDecimal(schema, value, path, context);
     case "literal":
       return decodeLiteral(schema, value, path, context);
-    case "array":
-      return decodeArray(schema, value, path, context);
-    case "record":
-      return decodeRecord(schema, value, path, context);
-    case "union":
-      return decodeUnion(schema, value, path, context);
-    case "validated": {
-      const decoded = decodeValue(schema.base, value, path, context);
-      const fault = ruleFault(schema.rule, decoded);
-      if (fault !== null) throw new DecodeError(path, fault);
-      return decoded;
-    }
-    case "named":
-      return decodeValue(named(schema.type, context), value, path, context);
-    case "object":
-      if (!isObject(value)) return mismatch(schema, value, path, context);
-      return decodeObject(schema, value, path, context);
   }
 }
 
 /** Decodes the fields that the schema names; others are left out. */
-export function decodeObject(
+function decodeObject(
   schema: ObjectSchema,
   value: Readonly<Record<string, unknown>>,
   path: string,

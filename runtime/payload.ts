@@ -330,7 +330,7 @@ function decodeNamedValue(
     if (!(error instanceof DecodeError)) throw error;
     const base = field.schema.kind === "validated" ? field.schema.base.kind : field.schema.kind;
     const isScalar = base === "number" || base === "boolean";
-    const fitsNot = /^expected/.test(error.message);
+    const fitsNot = error.message.startsWith("expected");
     throw invalidArgument(
       isScalar && fitsNot ? `invalid ${base} value: ${String(value)}` : error.message,
     );

@@ -1,9 +1,7 @@
 import type * as TS from "typescript";
-import type { SourcePosition } from "../app-model";
 import type { FaultList } from "./faults";
 import { LiteralError } from "./literals";
 import { positionOf, type Meaning, type Module, type ModuleGraph } from "./modules";
-import type { Reference } from "./references";
 import { SchemaError, type SchemaBuilder } from "./schemas";
 import type { ServiceTable } from "./service-table";
 import type { TypeResolver } from "./type-resolver";
@@ -40,10 +38,6 @@ export function attempt<T>(context: Context, module: Module, at: TS.Node, read: 
     context.faults.add(positionOf(module, node), error.message);
     return null;
   }
-}
-
-export function positionOfReference(reference: Reference): SourcePosition {
-  return positionOf(reference.module, reference.node);
 }
 
 /** An identity for a declaration, the same from wherever it is imported. */

@@ -12,23 +12,35 @@ export function intersect(a: Type, b: Type): Type {
   if (isBasic(a, "any") || isBasic(b, "any")) return basic("any");
   if (a.kind === "union") return unionOf(a.members.map((member) => intersect(member, b)));
   if (b.kind === "union") return unionOf(b.members.map((member) => intersect(a, member)));
-  if (a.kind === "object" && b.kind === "object") return mergeObjects(a, b);
-  if (a.kind === "basic" && b.kind === "basic") return a.name === b.name ? a : NEVER;
-  if (a.kind === "literal" && b.kind === "literal") return a.value === b.value ? a : NEVER;
-  if (a.kind === "literal" && b.kind === "basic") return typeof a.value === b.name ? a : NEVER;
-  if (b.kind === "literal" && a.kind === "basic") return typeof b.value === a.name ? b : NEVER;
-  if (a.kind === "array" && b.kind === "array") {
-    return { kind: "array", element: intersect(a.element, b.element) };
+  return intersectParts(a, b) ?? intersectParts(b, a) ?? unsupportedIntersection(a, b);
+}
+
+/** Null when the kinds, in this order, have no common ground. */
+function intersectParts(a: Type, b: Type): Type | null {
+  switch (a.kind) {
+    case "object":
+      return b.kind === "object" ? mergeObjects(a, b) : null;
+    case "basic":
+      return b.kind === "basic" ? (a.name === b.name ? a : NEVER) : null;
+    case "literal":
+      if (b.kind === "literal") return a.value === b.value ? a : NEVER;
+      return b.kind === "basic" ? (typeof a.value === b.name ? a : NEVER) : null;
+    case "array":
+      if (b.kind !== "array") return null;
+      return { kind: "array", element: intersect(a.element, b.element) };
+    case "validated": {
+      const base = intersect(a.base, b);
+      return base.kind === "unsupported" ? base : { kind: "validated", base, rule: a.rule };
+    }
+    default:
+      return null;
   }
-  if (a.kind === "validated") {
-    const base = intersect(a.base, b);
-    return base.kind === "unsupported" ? base : { kind: "validated", base, rule: a.rule };
-  }
-  if (b.kind === "validated") return intersect(b, a);
-  return {
-    kind: "unsupported",
-    message: `unresolved generic types are not supported in schemas, got an intersection of ${a.kind} and ${b.kind}`,
-  };
+}
+
+function unsupportedIntersection(a: Type, b: Type): Type {
+  const kinds = `${a.kind} and ${b.kind}`;
+  const message = `unresolved generic types are not supported in schemas, got an intersection of ${kinds}`;
+  return { kind: "unsupported", message };
 }
 
 function withRule(a: Type, b: Type): Type {

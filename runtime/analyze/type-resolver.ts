@@ -9,14 +9,13 @@ import {
   isBasic,
   NEVER,
   unionOf,
-  type BasicName,
   type Field,
   type NamedType,
   type ObjectType,
   type Type,
 } from "./types";
 import { dropUndefined, isUtilityType, membersOf, utilityType } from "./utility-types";
-import { isPlainName, valueType } from "./value-types";
+import { enumType, isPlainName, keywordType, valueType } from "./value-types";
 import { ts } from "./typescript";
 
 /** Where a type is written, and what its type parameters stand for there. */
@@ -24,20 +23,6 @@ interface Place {
   readonly module: Module;
   readonly bindings: ReadonlyMap<string, Type>;
 }
-
-const KEYWORDS: Partial<Record<TS.SyntaxKind, BasicName>> = {
-  [ts.SyntaxKind.AnyKeyword]: "any",
-  [ts.SyntaxKind.UnknownKeyword]: "unknown",
-  [ts.SyntaxKind.StringKeyword]: "string",
-  [ts.SyntaxKind.BooleanKeyword]: "boolean",
-  [ts.SyntaxKind.NumberKeyword]: "number",
-  [ts.SyntaxKind.BigIntKeyword]: "bigint",
-  [ts.SyntaxKind.UndefinedKeyword]: "undefined",
-  [ts.SyntaxKind.VoidKeyword]: "void",
-  [ts.SyntaxKind.ObjectKeyword]: "object",
-  [ts.SyntaxKind.SymbolKeyword]: "symbol",
-  [ts.SyntaxKind.NeverKeyword]: "never",
-};
 
 /** What a fault leaves behind: a type that raises no second one. */
 const REPORTED = basic("any");
@@ -185,8 +170,8 @@ export class TypeResolver {
   }
 
   #type(node: TS.TypeNode, place: Place): Type {
-    const keyword = KEYWORDS[node.kind];
-    if (keyword !== undefined) return basic(keyword);
+    const keyword = keywordType(node);
+    if (keyword !== null) return keyword;
     if (ts.isParenthesizedTypeNode(node)) return this.#type(node.type, place);
     if (ts.isTypeReferenceNode(node)) {
       const args = (node.typeArguments ?? []).map((arg) => this.#type(arg, place));
@@ -240,15 +225,10 @@ export class TypeResolver {
     if (bound !== undefined) return bound;
     const meaning = this.#meaning(name, place.module);
     if (meaning === null) return this.#global(name, args, node, place);
-    switch (meaning.kind) {
-      case "declared":
-        return this.#namedType(meaning, args, node, place);
-      case "package":
-        return this.#external(meaning, args, node, place);
-      default:
-        this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
-        return REPORTED;
-    }
+    if (meaning.kind === "declared") return this.#namedType(meaning, args, node, place);
+    if (meaning.kind === "package") return this.#external(meaning, args, node, place);
+    this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
+    return REPORTED;
   }
 
   /** Follows `a.b.C` through namespace imports. */
@@ -462,17 +442,4 @@ function mappedField(
   const optional = removes ? false : marked !== undefined || (from?.optional ?? false);
   const plain = optional || removes ? dropUndefined(type) : type;
   return { name, type: plain, optional, at: from?.at ?? null };
-}
-
-function enumType(node: TS.EnumDeclaration): Type {
-  let next = 0;
-  const members = node.members.flatMap(({ name, initializer }) => {
-    if (!isPlainName(name)) return [];
-    let value: string | number = next;
-    if (initializer !== undefined && ts.isStringLiteral(initializer)) value = initializer.text;
-    else if (initializer !== undefined) value = Number(initializer.getText());
-    if (typeof value === "number") next = value + 1;
-    return [{ name: name.text, value }];
-  });
-  return { kind: "enum", members };
 }

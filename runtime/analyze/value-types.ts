@@ -1,6 +1,6 @@
 import type * as TS from "typescript";
 import { positionOf, type Module } from "./modules";
-import { unionOf, type Field, type Type } from "./types";
+import { basic, unionOf, type BasicName, type Field, type Type } from "./types";
 import { ts } from "./typescript";
 
 /** The type of a constant's initializer, for `typeof CONSTANT`; null when it is not plain enough. */
@@ -38,4 +38,38 @@ function objectValue(module: Module, node: TS.ObjectLiteralExpression): Type | n
 
 export function isPlainName(name: TS.PropertyName): name is TS.Identifier | TS.StringLiteral {
   return ts.isIdentifier(name) || ts.isStringLiteral(name);
+}
+
+/** The members of an enum with their values; one without a value continues the count. */
+export function enumType(node: TS.EnumDeclaration): Type {
+  let next = 0;
+  const members = node.members.flatMap(({ name, initializer }) => {
+    if (!isPlainName(name)) return [];
+    let value: string | number = next;
+    if (initializer !== undefined && ts.isStringLiteral(initializer)) value = initializer.text;
+    else if (initializer !== undefined) value = Number(initializer.getText());
+    if (typeof value === "number") next = value + 1;
+    return [{ name: name.text, value }];
+  });
+  return { kind: "enum", members };
+}
+
+const KEYWORDS: Partial<Record<TS.SyntaxKind, BasicName>> = {
+  [ts.SyntaxKind.AnyKeyword]: "any",
+  [ts.SyntaxKind.UnknownKeyword]: "unknown",
+  [ts.SyntaxKind.StringKeyword]: "string",
+  [ts.SyntaxKind.BooleanKeyword]: "boolean",
+  [ts.SyntaxKind.NumberKeyword]: "number",
+  [ts.SyntaxKind.BigIntKeyword]: "bigint",
+  [ts.SyntaxKind.UndefinedKeyword]: "undefined",
+  [ts.SyntaxKind.VoidKeyword]: "void",
+  [ts.SyntaxKind.ObjectKeyword]: "object",
+  [ts.SyntaxKind.SymbolKeyword]: "symbol",
+  [ts.SyntaxKind.NeverKeyword]: "never",
+};
+
+/** `string`, `number` and the other types that have a keyword. */
+export function keywordType(node: TS.TypeNode): Type | null {
+  const name = KEYWORDS[node.kind];
+  return name === undefined ? null : basic(name);
 }
