@@ -6,13 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import * as packet from "dns-packet";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { startWorker } from "../shared/worker";
 import { zoneChanges } from "./core/__tests__/zone-text";
 import type { Batch, Change } from "./core/catalog";
 import { Snapshot } from "./core/snapshot";
 import { Answerer } from "./listen";
+
+// Deadlines of tests that share their cores with others.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 const hasDig = spawnSync("dig", ["-v"]).error === undefined;
 const buildDir = mkdtempSync(join(tmpdir(), "stele-dns-"));

@@ -1,8 +1,11 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { TYPE, typeCode } from "./codes";
 import { formatRdata, parseRdata } from "./rdata";
+
+// Thousands of cases, on cores that are shared with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const canonical = (type: string, text: string): string => {
   const code = typeCode(type)!;

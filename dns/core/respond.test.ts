@@ -1,10 +1,13 @@
 import * as packet from "dns-packet";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { catalogOf, wireName, zoneChanges } from "./__tests__/zone-text";
 import { CLASS, RCODE, TYPE } from "./codes";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, respond } from "./respond";
+
+// Thousands of cases, on cores that are shared with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const many = Array.from({ length: 60 }, (_, i) => `many.example.org 60 TXT "value number ${i}"`);
 const addresses = Array.from({ length: 40 }, (_, i) => `host.example.org 60 A 192.0.2.${i}`);

@@ -1,8 +1,11 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { type Batch, Catalog, type Change } from "./catalog";
 import { Snapshot } from "./snapshot";
+
+// Thousands of cases, on cores that are shared with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const options = { platformZone: "repl.test", validationZone: "" };
 const soa = "ns1.repl.test hostmaster.repl.test 1 3600 600 86400 60";
