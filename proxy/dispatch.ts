@@ -201,7 +201,7 @@ export class Dispatcher {
         minGeneration: exchange.forwardMin,
         hops: exchange.hops + 1,
         at: clock.unixMs,
-        holdUntil: exchange.hop?.holdUntil || (waited > 0 ? clock.unixMs + waited : 0),
+        holdUntil: exchange.hop?.holdUntil || (waited > 0 ? clock.unixMs + Math.ceil(waited) : 0),
         clientIp: exchange.clientIp,
         proto: exchange.hop?.proto ?? "http",
         requestId: exchange.requestId,
@@ -232,7 +232,8 @@ export class Dispatcher {
     exchange.repl = repl;
     exchange.heldBytes = bytes;
     if (exchange.heldSince === 0) exchange.heldSince = now;
-    const hopDeadline = exchange.hop?.holdUntil ?? 0;
+    // A start takes what it takes; only holds in a row must not add up.
+    const hopDeadline = waking ? 0 : (exchange.hop?.holdUntil ?? 0);
     const left = hopDeadline === 0 ? 0 : Math.max(1, now + hopDeadline - this.clock.unixMs);
     exchange.deadline = Math.min(
       holdUntil(exchange.heldSince, waking, left),
@@ -255,7 +256,7 @@ export class Dispatcher {
     if (repl === undefined || queue !== repl.waiting) return;
     this.held--;
     this.heldBytes -= exchange.heldBytes;
-    exchange.heldMs = Math.max(1, this.clock.now - exchange.heldSince);
+    exchange.heldMs = Math.ceil(this.clock.now - exchange.heldSince);
     if (queue.size === 0) this.waitingRepls.delete(repl);
   }
 

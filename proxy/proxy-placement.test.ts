@@ -253,6 +253,19 @@ describe("tombstones", () => {
     expect(bench.proxy.stats().forwarded).toBe(1);
   });
 
+  it("take over what was held at the source, and its deadline with it", async () => {
+    bench.route({ state: "frozen", generation: 1 });
+    const clients = await Promise.all([1, 2, 3].map(() => bench.client()));
+    for (const client of clients) client.send(get("/"));
+    await bench.when("three held requests", () => bench.proxy.stats().held === 3);
+    west.route({ state: "staged", generation: 2, peer: "east" });
+    bench.route({ state: "tombstone", generation: 2, peer: "west" });
+    await west.when("three held requests", () => west.proxy.stats().held === 3);
+    origin.serve(() => ok("moved"));
+    west.serve(origin, { generation: 2 });
+    await Promise.all(clients.map((client) => client.until("moved")));
+  });
+
   it("nudge visitors who came over the cluster's own ingress to ask DNS again", async () => {
     bench.peer("east", bench.port, ["127.0.0.1"]);
     west.serve(origin, { generation: 2 });
