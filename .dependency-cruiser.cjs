@@ -27,7 +27,7 @@ module.exports = {
     {
       name: "only-store-knows-db",
       severity: "error",
-      from: { path: `^(${services})/`, pathNot: "/(store[^/]*|db)\\.ts$" },
+      from: { path: `^(${services})/`, pathNot: "/(store[^/]*|db)\\.ts$|\\.test\\.ts$" },
       to: { path: "/db\\.ts$" },
     },
     {
@@ -58,9 +58,12 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "(^|/)(__tests__|build|\\.stele|examples)/" },
+    exclude: { path: "(^|/)(__tests__|build|encore\\.gen|\\.stele|examples)/" },
     tsConfig: { fileName: "tsconfig.json" },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default", "types"],
+    },
   },
 };

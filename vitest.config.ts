@@ -21,7 +21,12 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...outside, "**/*.integration.test.ts", "**/*.e2e.test.ts", "**/*.full.test.ts"],
+          exclude: [
+            ...outside,
+            "**/*.integration.test.ts",
+            "**/*.e2e.test.ts",
+            "**/*.full.test.ts",
+          ],
         },
       },
       {

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Migration, Platform, until } from "./platform";
 import { get } from "./visitor";
 
-const PHASES = [
-  ...["requested", "reserving", "preparing", "copying", "freezing", "delta"],
-  ...["booting", "verifying", "switching", "draining", "cleaning"],
-];
+const PHASES =
+  "requested reserving preparing copying freezing delta booting verifying switching draining cleaning".split(
+    " ",
+  );
 
 /** Resolves once the migration has been seen in `phase` or beyond it. */
 async function reached(platform: Platform, id: string, phase: string): Promise<void> {

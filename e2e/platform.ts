@@ -16,17 +16,17 @@ export async function until<T>(
   deadlineMs = 30_000,
 ): Promise<T> {
   const end = performance.now() + deadlineMs;
-  let last: unknown;
+  let last = "";
   while (performance.now() < end) {
     try {
       const value = await condition();
       if (value) return value;
     } catch (error) {
-      last = error;
+      last = ` (${String(error)})`;
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`Not within ${deadlineMs} ms: ${what}${last ? ` (${String(last)})` : ""}`);
+  throw new Error(`Not within ${deadlineMs} ms: ${what}${last}`);
 }
 
 async function freePort(): Promise<number> {

@@ -28,7 +28,7 @@ function run([name, command, args]) {
 }
 
 /** ~encore/clients must exist before types can be checked. */
-const generated = await run(["encore.gen", "node", ["runtime/generate.mjs"]]);
+const generated = await run(["encore.gen", "node", ["scripts/generate.mjs"]]);
 const results = generated.ok ? [generated, ...(await Promise.all(checks.map(run)))] : [generated];
 for (const { name, ok, output, ms } of results) {
   console.log(`${ok ? "ok    " : "FAILED"} ${name} (${(ms / 1000).toFixed(1)} s)`);

@@ -12,7 +12,7 @@ function node(...args) {
 }
 
 process.exitCode =
-  node("runtime/generate.mjs") ||
+  node("scripts/generate.mjs") ||
   node(
     "node_modules/vitest/vitest.mjs",
     "run",

@@ -49,7 +49,8 @@ export function outbound(
   );
   return async (call) => {
     try {
-      return await policy.execute(({ signal }) => call(signal));
+      // A signal of its own: the policy would hang all its calls on one shared signal.
+      return await policy.execute(({ signal }) => call(signal), new AbortController().signal);
     } catch (error) {
       if (error instanceof BrokenCircuitError) {
         throw APIError.unavailable(
