@@ -17,7 +17,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { changed, copy, deploy, filesOf, scan } from "./file-tree";
+import { changed, copy, deploy, filesOf, ownAll, scan } from "./file-tree";
 
 let root: string;
 let site: string;
@@ -114,6 +114,16 @@ describe("deploy", () => {
     expect(deployed).toThrow('"sock" is a socket, a pipe or a device');
     await new Promise((resolve) => server.close(resolve));
   });
+});
+
+it.runIf(process.getuid?.() === 0)("gives a folder to a user, with all that is in it", () => {
+  deployed();
+  ownAll({ kind: "own", generationDir: east, uid: 23_456 });
+  for (const path of ["", "a b", "a b/ü\n.txt", "link"]) {
+    expect(lstatSync(inEast(path)).uid).toBe(23_456);
+  }
+  expect(lstatSync(join(site, "run")).uid).toBe(0);
+  expect(hasChanged()).toBe(false);
 });
 
 describe("copy", () => {

@@ -290,7 +290,21 @@ export interface RemoveJob {
   readonly directory: string;
 }
 
-export type FilesJob = DeployJob | CopyJob | ChangedJob | RemoveJob;
+/** Gives a folder, and all that is in it, to a user: ids may have changed with the settings. */
+export interface OwnJob {
+  readonly kind: "own";
+  readonly generationDir: string;
+  readonly uid: number;
+}
+
+export function ownAll({ generationDir, uid }: OwnJob): void {
+  const files = filesOf(generationDir);
+  for (const { path } of scan(files).manifest) own(join(files, path), { uid });
+  // Last, since whoever looks takes the folder's own user for everybody's.
+  own(files, { uid });
+}
+
+export type FilesJob = DeployJob | CopyJob | ChangedJob | RemoveJob | OwnJob;
 
 export function remove({ directory }: RemoveJob): void {
   rmSync(directory, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 
-import { changed, copy, deploy, type FilesJob, remove } from "./file-tree";
+import { changed, copy, deploy, type FilesJob, ownAll, remove } from "./file-tree";
 
 export interface JobMessage {
   readonly id: number;
@@ -21,6 +21,8 @@ function run(job: FilesJob): unknown {
       return changed(job);
     case "remove":
       return remove(job);
+    case "own":
+      return ownAll(job);
   }
 }
 

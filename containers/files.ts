@@ -8,6 +8,7 @@ import type {
   CopyJob,
   DeployJob,
   FilesJob,
+  OwnJob,
   RemoveJob,
 } from "./file-tree";
 import type { JobMessage, ResultMessage } from "./files-worker";
@@ -71,4 +72,8 @@ export async function filesChanged(job: Omit<ChangedJob, "kind">): Promise<Chang
 
 export async function removeFolder(job: Omit<RemoveJob, "kind">): Promise<void> {
   await thread.run({ kind: "remove", ...job });
+}
+
+export async function ownFolder(job: Omit<OwnJob, "kind">): Promise<void> {
+  await thread.run({ kind: "own", ...job });
 }

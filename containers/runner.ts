@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -19,6 +19,7 @@ import {
 } from "./drivers/driver";
 import { ProcessDriver } from "./drivers/process";
 import { filesOf } from "./file-tree";
+import { ownFolder } from "./files";
 import { generationDir, host, logFile, makeGenerationDir } from "./host";
 import { KeyedLock } from "./keyed-lock";
 import { appendToLog } from "./logs";
@@ -258,7 +259,11 @@ async function launch(
 ): Promise<Endpoint> {
   const { replId, generation } = ref;
   const uid = await uidOf(store, replId);
-  const directory = filesOf(makeGenerationDir(ref, uid));
+  const directory = filesOf(generationDir(ref));
+  if (uid !== null && statSync(directory).uid !== uid) {
+    await ownFolder({ generationDir: generationDir(ref), uid });
+  }
+  makeGenerationDir(ref, uid);
   const port = await claimPort(store, ref);
   const route = await store.route(replId);
   const spec = {
