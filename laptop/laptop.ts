@@ -1,5 +1,5 @@
-import { accessSync, chmodSync, constants, mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 import { type Api, openApi } from "../cli/api-client";
 import type { Cluster, Items, Repl } from "../cli/api-types";
@@ -70,12 +70,19 @@ async function prepare(options: Options, root: string): Promise<Laptop> {
 
 function makeWritable(stateDir: string): void {
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeFolder(stateDir);
     chmodSync(stateDir, 0o700);
     accessSync(stateDir, constants.W_OK);
   } catch (error) {
     throw new Error(`Cannot write to "${stateDir}": ${(error as NodeJS.ErrnoException).code}`);
   }
+}
+
+/** With its parents. Node's own `recursive` never returns where the system denies a folder's existence. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Everything of one platform lies in its folder, unless a setting says otherwise. */
