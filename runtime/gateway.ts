@@ -15,6 +15,12 @@ import { decodePathParams, type Invocation, type Runner } from "./runner";
 /** Headers at most this large, together, are read; more is answered by Node with 431. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
+/** As in Encore, an upload may take as long as it takes; only the head has Node's own time limit. */
+const NO_REQUEST_TIMEOUT = 0;
+
+/** How soon a drained connection is noticed: a fraction of the time that a shutdown has. */
+const IDLE_SWEEP_MS = 50;
+
 export interface GatewayOptions {
   readonly root: string;
   readonly model: AppModel;
@@ -52,7 +58,10 @@ export class Gateway {
       if (endpoint.assets === null) continue;
       this.#assets.set(endpoint, new AssetServer(options.root, endpoint.assets));
     }
-    const settings = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, noDelay: true };
+    const settings = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: NO_REQUEST_TIMEOUT,
+    };
     this.#server = createServer(settings, (request, response) => {
       void this.#answer(new HttpRequest(request), response);
     });
@@ -80,8 +89,12 @@ export class Gateway {
   /** Accepts no more connections; resolves when those there are have been answered. */
   close(): Promise<void> {
     return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeIdleConnections();
+      // A connection that was busy becomes idle when it is answered, and would then be kept alive.
+      const sweep = setInterval(() => this.#server.closeIdleConnections(), IDLE_SWEEP_MS);
+      this.#server.close(() => {
+        clearInterval(sweep);
+        resolve();
+      });
     });
   }
 
