@@ -5,7 +5,7 @@ import { load } from "../load.mjs";
 
 const [root, listen] = process.argv.slice(2);
 try {
-  const { boot } = await load("runtime/boot.ts", join(root, "bundles"));
+  const { boot } = await load("runtime/boot.ts", "build/testing/boot");
   const { address } = await boot({
     root,
     stateDir: join(root, "state"),
