@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, existsSync, mkdirSync } from "node:fs";
+import { accessSync, chmodSync, constants, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 import { type Api, openApi } from "../cli/api-client";
@@ -80,8 +80,8 @@ function makeWritable(stateDir: string): void {
 
 /** With its parents. Node's own `recursive` never returns where the system denies a folder's existence. */
 function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (path !== dirname(path)) makeFolder(dirname(path));
   mkdirSync(path, { mode: 0o700 });
 }
 
