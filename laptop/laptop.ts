@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 import { type Api, openApi } from "../cli/api-client";
@@ -71,7 +71,6 @@ async function prepare(options: Options, root: string): Promise<Laptop> {
 function makeWritable(stateDir: string): void {
   try {
     makeFolder(stateDir);
-    chmodSync(stateDir, 0o700);
     accessSync(stateDir, constants.W_OK);
   } catch (error) {
     throw new Error(`Cannot write to "${stateDir}": ${(error as NodeJS.ErrnoException).code}`);
