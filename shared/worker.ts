@@ -3,8 +3,6 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { basename, join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 
-import { build } from "esbuild";
-
 interface Manifest {
   /** Every source file in the bundle, with the digest of its content. */
   readonly inputs: Readonly<Record<string, string>>;
@@ -30,6 +28,38 @@ function bundleName(entry: string): string {
   return entry.replace(/\.ts$/, "").replaceAll("/", "-");
 }
 
+let builds = 0;
+
+interface Bundled {
+  readonly code: Uint8Array;
+  readonly sources: readonly string[];
+}
+
+/** Loads esbuild only when something is stale, and leaves no child process of it behind. */
+async function bundleSource(entry: string): Promise<Bundled> {
+  const { build, stop } = await import("esbuild");
+  builds++;
+  try {
+    const { outputFiles, metafile } = await build({
+      entryPoints: [entry],
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      target: "node20",
+      packages: "external",
+      sourcemap: "inline",
+      metafile: true,
+      write: false,
+    });
+    const [output] = outputFiles;
+    if (!output) throw new Error(`Cannot bundle "${entry}": esbuild gave no output`);
+    return { code: output.contents, sources: Object.keys(metafile.inputs) };
+  } finally {
+    builds--;
+    if (builds === 0) await stop();
+  }
+}
+
 /**
  * Bundles a worker's source when it is out of date, and says where the bundle is. Encore makes one file
  * of the application and knows nothing of workers (encore-contract I.m), so this is done by ourselves.
@@ -42,21 +72,11 @@ export async function bundleWorker(entry: string): Promise<string> {
   if (isFresh(bundle, manifestFile)) return bundle;
 
   mkdirSync(directory, { recursive: true });
-  const result = await build({
-    entryPoints: [entry],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    packages: "external",
-    sourcemap: "inline",
-    metafile: true,
-    write: false,
-  });
-  const inputs = Object.keys(result.metafile.inputs).map((file) => [file, digest(file)]);
+  const { code, sources } = await bundleSource(entry);
+  const inputs = sources.map((file) => [file, digest(file)]);
   // Several processes may build at once: each writes a file of its own, and the last rename wins.
   const draft = `${bundle}.${process.pid}`;
-  writeFileSync(draft, result.outputFiles[0]?.contents ?? "");
+  writeFileSync(draft, code);
   renameSync(draft, bundle);
   writeFileSync(draft, JSON.stringify({ inputs: Object.fromEntries(inputs) } satisfies Manifest));
   renameSync(draft, manifestFile);
