@@ -56,6 +56,7 @@ export function accessLine(exchange: Exchange, cluster: string, now: number): st
     path: question < 0 ? head.target : head.target.slice(0, question),
     status: exchange.status,
     status_source: exchange.fromApp ? "app" : "proxy",
+    error: exchange.error,
     bytes_in: exchange.bytesIn,
     bytes_out: exchange.bytesOut,
     ms: Math.round(now - exchange.startedAt),

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import { type ErrorCode, renderError } from "./core/errors";
+import { type ErrorCode, ERRORS, renderError } from "./core/errors";
 import type { RequestHead } from "./core/head";
 import type { ResponseHead } from "./core/response-head";
 import { interimText, type RequestContext, requestText, responseText } from "./core/headers";
@@ -92,6 +92,8 @@ export class Exchange implements UpstreamUser, BodySink {
   forwardMin = 0;
   readonly startedAt: number;
   status = 0;
+  /** What the proxy answered in its own name. */
+  error: ErrorCode | "" = "";
   minGeneration = 0;
   target: Target | undefined;
 
@@ -524,7 +526,8 @@ export class Exchange implements UpstreamUser, BodySink {
       head: this.head.method === "HEAD",
       date: this.host.date,
     });
-    this.status = Number(text.slice(9, 12));
+    this.error = code;
+    this.status = ERRORS[code].status;
     this.visitor.socket.write(text, "latin1");
     this.end(() => this.visitor.finished(close));
   }
