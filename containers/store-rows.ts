@@ -1,5 +1,5 @@
 import type { ContainerState } from "./core/lifecycle";
-import type { RouteDecision, RouteRow } from "./core/route";
+import type { RouteDecision, RouteRow, RouteState } from "./core/route";
 
 /** A route as it stands in the database. */
 export interface Route extends RouteRow {
@@ -46,6 +46,12 @@ export interface ContainerRow {
   readonly autoRestart: boolean;
   readonly startedAt: Date | null;
   readonly retiredAt: Date | null;
+}
+
+/** A container and its route, as they stood at one moment. */
+export interface AttendedRow extends ContainerRow {
+  readonly routeState: RouteState;
+  readonly routeGeneration: number;
 }
 
 export interface Release {
@@ -96,3 +102,12 @@ export const SELECT_CONTAINER = `
     restart_at AS "restartAt", auto_restart AS "autoRestart", started_at AS "startedAt",
     retired_at AS "retiredAt"
   FROM container`;
+
+export const SELECT_ATTENDED = `
+  SELECT c.repl_id AS "replId", c.generation, c.state, c.pid, c.identity, c.port,
+    c.upstream_host AS "upstreamHost", c.upstream_port AS "upstreamPort", c.reason, c.crashes,
+    c.restart_at AS "restartAt", c.auto_restart AS "autoRestart", c.started_at AS "startedAt",
+    c.retired_at AS "retiredAt", coalesce(r.state, 'none') AS "routeState",
+    coalesce(r.generation, 0) AS "routeGeneration"
+  FROM container AS c
+  LEFT JOIN route AS r ON r.cluster_id = c.cluster_id AND r.repl_id = c.repl_id`;

@@ -11,6 +11,7 @@ import {
 import { db } from "./db";
 import { isLocal, notLocal } from "./local";
 import {
+  type AttendedRow,
   type ContainerRow,
   type Ending,
   type Peer,
@@ -18,6 +19,7 @@ import {
   type Route,
   type RouteChange,
   type RouteDetails,
+  SELECT_ATTENDED,
   SELECT_CONTAINER,
   SELECT_ROUTE,
   type UseRow,
@@ -249,11 +251,21 @@ export class ClusterStore {
   }
 
   /** Those that the sweep looks after: with processes, or to be started again. */
-  async attended(): Promise<ContainerRow[]> {
-    return await db.rawQueryAll<ContainerRow>(
-      `${SELECT_CONTAINER} WHERE cluster_id = $1 AND (state IN ('starting', 'running', 'stopping')
-        OR (auto_restart AND restart_at < now()))`,
+  async attended(): Promise<AttendedRow[]> {
+    return await db.rawQueryAll<AttendedRow>(
+      `${SELECT_ATTENDED} WHERE c.cluster_id = $1
+        AND (c.state IN ('starting', 'running', 'stopping')
+          OR (c.auto_restart AND c.restart_at < now()))`,
       this.clusterId,
+    );
+  }
+
+  async attendedOne(replId: string, generation: number): Promise<AttendedRow | null> {
+    return await db.rawQueryRow<AttendedRow>(
+      `${SELECT_ATTENDED} WHERE c.cluster_id = $1 AND c.repl_id = $2 AND c.generation = $3`,
+      this.clusterId,
+      replId,
+      generation,
     );
   }
 

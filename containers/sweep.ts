@@ -1,10 +1,9 @@
 import log from "encore.dev/log";
 
 import { backoffMs } from "../shared/backoff";
-import { dutyOf } from "./core/duty";
+import { type Duty, dutyOf } from "./core/duty";
 import { isIdle } from "./core/idle";
 import { isLive } from "./core/lifecycle";
-import { NO_ROUTE } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { replsOnDisk } from "./host";
 import { localClusters } from "./local";
@@ -13,7 +12,7 @@ import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
 import { containerDriver, crashed, lock, sleepIfUnused, stopLocked, wake, wakeKey } from "./runner";
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
-import type { ContainerRow, Route } from "./store-rows";
+import type { AttendedRow, ContainerRow, Route } from "./store-rows";
 
 /** Deadlines are seconds; a quarter of one late is little against them. */
 const EVERY_MS = 250;
@@ -96,27 +95,32 @@ function askAgain(migrationId: string): void {
   });
 }
 
-async function sweepContainer(store: ClusterStore, container: ContainerRow): Promise<void> {
-  const { replId, generation } = container;
+function dutyFor(store: ClusterStore, row: AttendedRow): Duty {
+  const { replId, generation, state, retiredAt, autoRestart, restartAt } = row;
+  return dutyOf(
+    { state: row.routeState, generation: row.routeGeneration },
+    {
+      generation,
+      state,
+      isRetired: retiredAt !== null,
+      runs: containerDriver().isRunning({ clusterId: store.clusterId, replId, generation }),
+      isDue: autoRestart && (restartAt?.getTime() ?? 0) <= Date.now(),
+    },
+  );
+}
+
+async function sweepContainer(store: ClusterStore, row: AttendedRow): Promise<void> {
+  const { replId, generation } = row;
   const ref = { clusterId: store.clusterId, replId, generation };
   if (lock.isHeld(markerOf(ref))) return;
-  const route = (await store.route(replId)) ?? NO_ROUTE;
-  const duty = dutyOf(route, {
-    generation,
-    state: container.state,
-    isRetired: container.retiredAt !== null,
-    runs: containerDriver().isRunning(ref),
-    isDue: container.autoRestart && (container.restartAt?.getTime() ?? 0) <= Date.now(),
-  });
+  const duty = dutyFor(store, row);
   switch (duty) {
     case "drain":
       await drainStep(store, ref);
       return;
     case "stop":
-      await stopUnlessHeld(store, ref, "nothing asks for it");
-      return;
     case "lost":
-      await lost(store, ref);
+      await lock.run(markerOf(ref), () => endLocked(store, ref, duty));
       return;
     case "restart":
       void wake(wakeKey(ref.clusterId, replId)).catch(() => undefined);
@@ -125,23 +129,16 @@ async function sweepContainer(store: ClusterStore, container: ContainerRow): Pro
   }
 }
 
-async function stopUnlessHeld(
+/** Since the row was read it may have started, ended, or been given a place: look again, alone. */
+async function endLocked(
   store: ClusterStore,
   ref: ContainerRef,
-  reason: string,
+  duty: "stop" | "lost",
 ): Promise<void> {
-  if (lock.isHeld(markerOf(ref))) return;
-  await lock.run(markerOf(ref), () => stopLocked(store, ref, reason));
-}
-
-/** Between reading the row and asking the driver it may have started or ended: look again, alone. */
-async function lost(store: ClusterStore, ref: ContainerRef): Promise<void> {
-  await lock.run(markerOf(ref), async () => {
-    const container = await store.container(ref.replId, ref.generation);
-    if (!container || !isLive(container.state) || containerDriver().isRunning(ref)) return;
-    if (container.retiredAt !== null) await stopLocked(store, ref, "it is gone");
-    else await crashed(ref, "its process is gone");
-  });
+  const row = await store.attendedOne(ref.replId, ref.generation);
+  if (!row || dutyFor(store, row) !== duty) return;
+  if (duty === "lost" && row.retiredAt === null) await crashed(ref, "its process is gone");
+  else await stopLocked(store, ref, duty === "lost" ? "it is gone" : "nothing asks for it");
 }
 
 async function sweepIdle(store: ClusterStore): Promise<void> {

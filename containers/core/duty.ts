@@ -23,7 +23,7 @@ export type Duty = "nothing" | "drain" | "stop" | "lost" | "restart";
  * What has to be done about a container that nobody works on: the repair of whatever a crash of the
  * platform, or of the app, left undone.
  */
-export function dutyOf(route: RouteRow, container: Attended): Duty {
+export function dutyOf(route: Pick<RouteRow, "state" | "generation">, container: Attended): Duty {
   const { state, runs } = container;
   const isOfRoute = route.generation === container.generation;
   if (!isLive(state)) {
