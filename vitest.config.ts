@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
+// One seed for every property, so that a run can be had again: SEED=7 npm test.
+const setupFiles = [path("./scripts/seed.ts")];
 const resolve = {
   alias: { "~encore": path("./encore.gen") },
   // A module and the script that starts it may share a name.
@@ -19,6 +21,7 @@ export default defineConfig({
       {
         resolve,
         test: {
+          setupFiles,
           name: "unit",
           include: ["**/*.test.ts"],
           exclude: [
@@ -32,6 +35,7 @@ export default defineConfig({
       {
         resolve,
         test: {
+          setupFiles,
           name: "integration",
           include: ["**/*.integration.test.ts"],
           exclude: outside,
@@ -45,6 +49,7 @@ export default defineConfig({
       {
         resolve,
         test: {
+          setupFiles,
           name: "e2e",
           include: ["e2e/**/*.e2e.test.ts"],
           exclude: outside,
@@ -57,6 +62,7 @@ export default defineConfig({
       {
         resolve,
         test: {
+          setupFiles,
           name: "full",
           include: ["**/*.full.test.ts"],
           exclude: outside,

@@ -69,7 +69,7 @@ function objectText(value: object, depth: number): string {
 }
 
 /** A token that is a string, or a whole number long enough to lose digits in a double. */
-const STRING_OR_LONG_INTEGER = /"(?:[^"\\]|\\.)*"|-?\d{16,20}(?![\d.eE])/g;
+const STRING_OR_LONG_INTEGER = /"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?\d{16,20}(?![\d.eE])/g;
 const MARK = "\u0000bigint\u0000";
 const I64_MIN = -(2n ** 63n);
 const U64_MAX = 2n ** 64n - 1n;
