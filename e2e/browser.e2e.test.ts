@@ -20,8 +20,14 @@ async function documentOf(url: string): Promise<string> {
     const { stdout } = await promisify(execFile)(
       CHROMIUM ?? "",
       [
-        ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-        ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
         `--user-data-dir=${profile}`,
         "--virtual-time-budget=3000",
         "--dump-dom",

@@ -19,13 +19,16 @@ test("reads what JSON.stringify writes", () => {
 
 test("never throws anything but its own error", () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom(...'{}[]",:0-1e.\\untfa ') }), (text) => {
-      try {
-        parseBody(text);
-      } catch (error) {
-        expect((error as Error).constructor.name).toBe("JsonError");
-      }
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom(...'{}[]",:0-1e.\\untfa '.split("")) }),
+      (text) => {
+        try {
+          parseBody(text);
+        } catch (error) {
+          expect((error as Error).constructor.name).toBe("JsonError");
+        }
+      },
+    ),
     { seed: 2, numRuns: 500 },
   );
 });
