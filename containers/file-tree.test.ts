@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -17,7 +18,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { changed, copy, deploy, filesOf, ownAll, scan } from "./file-tree";
+import { changed, copy, copyContent, deploy, filesOf, ownAll, scan } from "./file-tree";
 
 let root: string;
 let site: string;
@@ -25,7 +26,7 @@ let east: string;
 let west: string;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "stele-files-"));
+  root = realpathSync(mkdtempSync(join(tmpdir(), "stele-files-")));
   site = join(root, "site");
   east = join(root, "east");
   west = join(root, "west");
@@ -170,6 +171,25 @@ describe("copy", () => {
     for (const folder of [site, filesOf(east), filesOf(west)])
       chmodSync(join(folder, "locked"), 0o755);
   });
+
+  it.runIf(process.platform === "linux")(
+    "reads nothing through a link that comes in its way",
+    () => {
+      deployed();
+      mkdirSync(join(root, "secrets"));
+      writeFileSync(join(root, "secrets", "ü\n.txt"), "key");
+      // What the app could do between the scan and the read: a link in the place of a folder.
+      rmSync(inEast("a b"), { recursive: true });
+      symlinkSync(join(root, "secrets"), inEast("a b"));
+      expect(copied(true)).toMatchObject({ files: 4 });
+      expect(readlinkSync(inWest("a b"))).toBe(join(root, "secrets"));
+      expect(() => copyContent(filesOf(east), "a b/ü\n.txt", join(root, "draft"))).toThrow(
+        "changed",
+      );
+      expect(() => copyContent(filesOf(east), "link", join(root, "draft"))).toThrow("ELOOP");
+      expect(existsSync(join(root, "draft"))).toBe(false);
+    },
+  );
 
   it("names what it cannot copy", async () => {
     deployed();

@@ -1,14 +1,17 @@
 import {
   chmodSync,
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
   lchownSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -109,7 +112,7 @@ function put(entry: Entry, from: string, to: string, owner: Owner): void {
   rmSync(draft, { force: true });
   if (entry.type === "link") symlinkSync(entry.target, draft);
   else {
-    copyFileSync(join(from, entry.path), draft, constants.COPYFILE_FICLONE);
+    copyContent(from, entry.path, draft);
     chmodSync(draft, entry.mode);
     // Half a millisecond on, since the time travels as a floating-point number of seconds.
     const seconds = (entry.mtimeMs + 0.5) / 1000;
@@ -117,6 +120,32 @@ function put(entry: Entry, from: string, to: string, owner: Owner): void {
   }
   own(draft, owner);
   renameSync(draft, target);
+}
+
+/**
+ * The app may run while it is read, and put a link where a file or a folder was; as root that would
+ * read whatever it points to. So what was opened is asked where it is, and then read.
+ */
+export function copyContent(from: string, path: string, draft: string): void {
+  const source = join(from, path);
+  if (process.platform !== "linux") {
+    copyFileSync(source, draft, constants.COPYFILE_FICLONE);
+    return;
+  }
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = openSync(source, flags);
+  try {
+    const opened = `/proc/self/fd/${file}`;
+    if (readlinkSync(opened) !== source) throw gone(source);
+    copyFileSync(opened, draft, constants.COPYFILE_FICLONE);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** It is not what the scan saw: the next round looks again. */
+function gone(path: string): Error {
+  return Object.assign(new Error(`"${path}" changed while it was read`), { code: "ENOENT" });
 }
 
 function apply(
@@ -173,7 +202,8 @@ export interface Copied {
  * Makes the app's folder what `from` holds, but leaves what the app wrote itself: only what the last
  * release brought is taken away again. Throws for what cannot be deployed, and then changed nothing.
  */
-export function deploy({ from, generationDir, uid, limits }: DeployJob): Copied {
+export function deploy({ from: directory, generationDir, uid, limits }: DeployJob): Copied {
+  const from = realpathSync(directory);
   const { manifest, special } = scan(from, (name) => name === ".git", limits);
   if (special.length > 0) throw new Error(`"${special[0]}" is a socket, a pipe or a device`);
   const outside = manifest.find((entry) => entry.type === "link" && leadsOut(entry));
@@ -228,7 +258,7 @@ export interface CopyJob {
 
 /** One round: makes the folder what the other holds now. */
 export function copy({ fromDir, generationDir, uid, final }: CopyJob): Copied {
-  const [from, to] = [filesOf(fromDir), filesOf(generationDir)];
+  const [from, to] = [filesOf(realpathSync(fromDir)), filesOf(generationDir)];
   const startedAt = Date.now();
   const { manifest, special } = scan(from);
   const change = difference(manifest, scan(to).manifest);

@@ -28,6 +28,9 @@ import { STATIC_SERVER } from "./static-server";
 const NOBODY_UID = 65_534;
 /** Others may pass through, but not look around. */
 const PASS_MODE = 0o711;
+/** Only the group may pass, which is the app's own. */
+const OWN_PASS_MODE = 0o710;
+const CLOSED_MODE = 0o700;
 /** Where Linux and macOS keep programs, for those apps whose platform was started with less. */
 const SYSTEM_PATH = [
   "/usr/local/bin",
@@ -180,18 +183,32 @@ export function logFile(ref: Pick<ContainerRef, "clusterId" | "replId">): string
   return join(replFolder(ref.clusterId, ref.replId), "log.0");
 }
 
-/** Makes the folders of a generation; the app's user may pass to its own, and write only there. */
+/**
+ * Makes the folders of a generation, closed to the app's user until it is started: the platform, as
+ * root, never writes where a process of the app could put a link in its way.
+ */
 export function makeGenerationDir(ref: ContainerRef, uid: number | null): string {
   const directory = generationDir(ref);
-  makeFolder(clusterDir(ref.clusterId), uid === null ? 0o700 : PASS_MODE);
-  for (const folder of [replFolder(ref.clusterId, ref.replId), directory]) {
-    makeFolder(folder, uid === null ? 0o700 : 0o710);
-    if (uid !== null) chownSync(folder, 0, uid);
+  makeFolder(clusterDir(ref.clusterId), uid === null ? CLOSED_MODE : PASS_MODE);
+  makeFolder(replFolder(ref.clusterId, ref.replId), uid === null ? CLOSED_MODE : OWN_PASS_MODE);
+  mkdirSync(filesOf(directory), { recursive: true, mode: CLOSED_MODE });
+  if (uid !== null) {
+    chownSync(replFolder(ref.clusterId, ref.replId), 0, uid);
+    chownSync(directory, 0, uid);
   }
-  const files = filesOf(directory);
-  makeFolder(files, 0o700);
-  if (uid !== null) chownSync(files, uid, uid);
   return directory;
+}
+
+/** From now on the app's user may pass to the generation's folder, and write only there. */
+export function openGenerationDir(ref: ContainerRef, uid: number | null): void {
+  if (uid === null) return;
+  chownSync(filesOf(generationDir(ref)), uid, uid);
+  chmodSync(generationDir(ref), OWN_PASS_MODE);
+}
+
+/** Nothing of it runs: the platform alone works on its files. */
+export function closeGenerationDir(ref: ContainerRef): void {
+  if (existsSync(generationDir(ref))) chmodSync(generationDir(ref), CLOSED_MODE);
 }
 
 /** Repls of which something lies here. */

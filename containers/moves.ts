@@ -8,7 +8,13 @@ import { isLive } from "./core/lifecycle";
 import { mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { copyFolder, filesChanged, removeFolder } from "./files";
-import { generationDir, generationsOnDisk, makeGenerationDir, replFolder } from "./host";
+import {
+  closeGenerationDir,
+  generationDir,
+  generationsOnDisk,
+  makeGenerationDir,
+  replFolder,
+} from "./host";
 import { kickTail } from "./kick";
 import {
   callOffStart,
@@ -145,7 +151,9 @@ export async function copyFiles(
   const home = await source.route(replId);
   const from = { clusterId: fromCluster, replId, generation: home?.generation ?? 0 };
   const release = await source.release(replId, from.generation);
-  if (!release) return { ...COPIED_NOTHING, ...DONE };
+  const booted = await store.container(replId, generation);
+  // Repeated late: a container that runs has files of its own by now.
+  if (!release || (booted && isLive(booted.state))) return { ...COPIED_NOTHING, ...DONE };
   await store.putRelease(replId, generation, release);
   const ref = refOf(command, generation);
   const uid = await uidOf(store, replId);
@@ -352,6 +360,7 @@ export async function stopAndDiscard(store: ClusterStore, ref: ContainerRef): Pr
     if (isHome) return;
     const container = await store.container(ref.replId, ref.generation);
     if (container && isLive(container.state)) await stopLocked(store, ref, "it is not needed here");
+    closeGenerationDir(ref);
     await removeFolder({ directory: generationDir(ref) });
   });
 }
@@ -370,7 +379,10 @@ export async function drainStep(store: ClusterStore, ref: ContainerRef): Promise
   const quiet = await store.isQuiet(replId, route.version);
   if (!quiet && late >= 0 && route.cutAt === null) await store.cut(replId);
   if (!quiet && late < CUT_MS) return false;
-  await lock.run(markerOf(ref), () => stopLocked(store, ref, "it has moved"));
+  await lock.run(markerOf(ref), async () => {
+    const still = await store.container(replId, generation);
+    if (still && isLive(still.state)) await stopLocked(store, ref, "it has moved");
+  });
   return true;
 }
 
@@ -401,6 +413,7 @@ export async function cleanup({ clusterId, replId }: MoveCommand): Promise<Comma
   if (isHere) kept.add(route.generation);
   for (const generation of generationsOnDisk(clusterId, replId)) {
     if (kept.has(generation)) continue;
+    closeGenerationDir({ clusterId, replId, generation });
     await removeFolder({ directory: generationDir({ clusterId, replId, generation }) });
     await store.forgetGeneration(replId, generation);
   }

@@ -10,7 +10,7 @@ import { detect, LOOKED_FOR, type Recognised } from "./core/detect";
 import { isLive } from "./core/lifecycle";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { deployFiles } from "./files";
-import { makeGenerationDir } from "./host";
+import { closeGenerationDir, makeGenerationDir } from "./host";
 import { kickTail } from "./kick";
 import { untilOpen } from "./local";
 import { lastLines } from "./logs";
@@ -137,6 +137,7 @@ async function replaceFiles(
   const uid = await uidOf(store, replId);
   const limits = { maxFiles: config().maxFiles, maxBytes: config().maxMegabytes * MEGABYTE };
   try {
+    closeGenerationDir(ref);
     await deployFiles({ from, generationDir: makeGenerationDir(ref, uid), uid, limits });
   } catch (error) {
     // What cannot be deployed has changed nothing; the former release goes on.

@@ -20,7 +20,7 @@ import {
 import { ProcessDriver } from "./drivers/process";
 import { filesOf } from "./file-tree";
 import { ownFolder } from "./files";
-import { generationDir, host, logFile, makeGenerationDir } from "./host";
+import { generationDir, host, logFile, makeGenerationDir, openGenerationDir } from "./host";
 import { KeyedLock } from "./keyed-lock";
 import { appendToLog } from "./logs";
 import { config } from "./settings";
@@ -264,6 +264,7 @@ async function launch(
     await ownFolder({ generationDir: generationDir(ref), uid });
   }
   makeGenerationDir(ref, uid);
+  openGenerationDir(ref, uid);
   const port = await claimPort(store, ref);
   const route = await store.route(replId);
   const spec = {

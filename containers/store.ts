@@ -440,5 +440,10 @@ export class ClusterStore {
     await db.exec`
       DELETE FROM proxy_instance
       WHERE cluster_id = ${this.clusterId} AND lease_until < now() - interval '1 hour'`;
+    await db.exec`
+      DELETE FROM hit AS h
+      WHERE cluster_id = ${this.clusterId} AND last_hit < now() - interval '2 days'
+        AND NOT EXISTS (SELECT FROM proxy_instance AS p
+          WHERE p.cluster_id = h.cluster_id AND p.instance_id = h.instance_id)`;
   }
 }

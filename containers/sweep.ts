@@ -58,7 +58,8 @@ async function sweepAll(round: number): Promise<void> {
 async function sweepCluster(store: ClusterStore, round: number): Promise<void> {
   for (const route of await store.underWay()) await sweepMove(store, route);
   const attended = await store.attended();
-  for (const container of attended) await sweepContainer(store, container);
+  // To stop one takes seconds, and no other shall wait for it; its lock keeps it to one at a time.
+  for (const row of attended) inBackground(row.replId, () => sweepContainer(store, row));
   if (round % IDLE_EVERY === 0) await sweepIdle(store);
   if (round % LOGS_EVERY === 0) {
     for (const { replId } of attended) await rotateLog({ clusterId: store.clusterId, replId });
@@ -75,9 +76,15 @@ async function sweepMove(store: ClusterStore, route: Route): Promise<void> {
     const command = { kind: "lease_ended", generation } as const;
     const { effects, outcome } = await store.decideRoute(replId, command);
     if (outcome === "done") log.info("boot lease ended", { replId, generation });
-    await carryOut(store, replId, effects);
+    inBackground(replId, () => carryOut(store, replId, effects));
   }
   if (state === "frozen" && route.freezeEnded && migrationId !== null) askAgain(migrationId);
+}
+
+function inBackground(replId: string, work: () => Promise<void>): void {
+  work().catch((error: unknown) => {
+    log.warn("cannot look after a repl", { replId, error: String(error) });
+  });
 }
 
 const asked = new Map<string, { attempts: number; notBefore: number }>();
