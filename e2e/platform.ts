@@ -123,14 +123,13 @@ export class Platform {
     this.child = child;
     child.stdout?.on("data", (chunk) => (this.output += String(chunk)));
     child.stderr?.on("data", (chunk) => (this.output += String(chunk)));
+    const ended = () => child.exitCode !== null || child.signalCode !== null;
     await until(
       "the API is ready",
-      async () => {
-        if (child.exitCode !== null) throw new Error(`exited ${child.exitCode}: ${this.output}`);
-        return (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok;
-      },
+      async () => ended() || (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok,
       START_DEADLINE_MS,
     );
+    if (ended()) throw new Error(`The platform ended with ${child.exitCode}: ${this.output}`);
   }
 
   /** SIGTERM, as a service manager would; resolves with the exit code. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -98,8 +98,9 @@ async function start(options: BootOptions): Promise<Booted> {
 function makeStateDir(path: string): string {
   const dir = resolve(path);
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    chmodSync(dir, 0o700);
+    // An existing folder keeps its mode: it may be shared with others on purpose.
+    if (!existsSync(dir)) mkdirSync(dir, { mode: 0o700 });
+    accessSync(dir, constants.W_OK);
     return dir;
   } catch (error) {
     throw new Error(`Cannot write to "${dir}": ${(error as NodeJS.ErrnoException).code}`);
