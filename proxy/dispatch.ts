@@ -30,6 +30,8 @@ interface DispatcherOptions {
 /** Between two wakes that said "running" while the route still says asleep, or could not be asked. */
 const REWAKE_MS = 100;
 const WAKE_FAULT_MS = 5_000;
+/** Between two questions to an authority that is away. */
+const ASK_AGAIN_MS = 250;
 /** A peer's proxy that restarts is back within this: so often, so far apart, is it tried again. */
 const PEER_DIALS = 4;
 const PEER_RETRY_MS = 150;
@@ -44,7 +46,8 @@ export class Dispatcher {
   private readonly touched = new Set<Repl>();
   /** Repls that may have open connections. */
   private readonly serving = new Set<Repl>();
-  private readonly waitingRepls = new Set<Repl>();
+  /** Who waits for a repl's route or start, in the order of arrival. */
+  private readonly queues = new Map<Repl, Set<Exchange>>();
   private readonly authority: Authority;
   private readonly rereads = new Set<Exchange>();
   private readonly peers = new Map<string, Target>();
@@ -219,16 +222,18 @@ export class Dispatcher {
   private wait(exchange: Exchange, repl: Repl, waking: boolean): void {
     const { now } = this.clock;
     exchange.waitsForWake = waking;
-    if (exchange.queue === repl.waiting) return;
+    const queue = this.queues.get(repl) ?? new Set();
+    if (exchange.queue === queue) return;
     const bytes = exchange.head.text.length + exchange.visitor.aheadBytes;
-    const inRepl = repl.waiting.size;
+    const inRepl = queue.size;
     if (!mayHold({ inRepl, inProcess: this.held, bytes: this.heldBytes + bytes })) {
       exchange.fail("hold_full");
       return;
     }
     this.leaveQueue(exchange);
-    repl.waiting.add(exchange);
-    exchange.queue = repl.waiting;
+    queue.add(exchange);
+    this.queues.set(repl, queue);
+    exchange.queue = queue;
     exchange.repl = repl;
     exchange.heldBytes = bytes;
     if (exchange.heldSince === 0) exchange.heldSince = now;
@@ -242,7 +247,6 @@ export class Dispatcher {
     if (!exchange.requestDone) exchange.visitor.pauseBody();
     this.held++;
     this.heldBytes += bytes;
-    this.waitingRepls.add(repl);
     this.touched.add(repl);
   }
 
@@ -253,27 +257,28 @@ export class Dispatcher {
     queue.delete(exchange);
     exchange.queue = undefined;
     exchange.deadline = 0;
-    if (repl === undefined || queue !== repl.waiting) return;
+    if (repl === undefined || queue !== this.queues.get(repl)) return;
     this.held--;
     this.heldBytes -= exchange.heldBytes;
     exchange.heldMs = Math.ceil(this.clock.now - exchange.heldSince);
-    if (queue.size === 0) this.waitingRepls.delete(repl);
+    if (queue.size === 0) this.queues.delete(repl);
   }
 
   /** Looks at a repl's waiting requests again, in the order of their arrival. */
   reconsider(repl: Repl): void {
+    const queue = this.queues.get(repl);
     let released = 0;
-    for (const exchange of Array.from(repl.waiting)) {
-      if (exchange.queue !== repl.waiting) continue;
+    for (const exchange of Array.from(queue ?? [])) {
+      if (exchange.queue !== queue) continue;
       const decision = this.decision(exchange);
       const stays = decision.action === "hold" || (decision.action === "serve" && !this.leased);
       if (stays) exchange.waitsForWake = false;
       else if (released < LIMITS.releaseBatch) {
         this.act(exchange, decision);
-        if (exchange.queue !== repl.waiting) released++;
+        if (exchange.queue !== queue) released++;
       }
     }
-    if (released === LIMITS.releaseBatch && repl.waiting.size > 0) this.releaseLater(repl);
+    if (released === LIMITS.releaseBatch && this.queues.has(repl)) this.releaseLater(repl);
   }
 
   private releaseLater(repl: Repl): void {
@@ -286,7 +291,7 @@ export class Dispatcher {
   }
 
   reconsiderAll(): void {
-    for (const repl of Array.from(this.waitingRepls)) this.reconsider(repl);
+    for (const repl of Array.from(this.queues.keys())) this.reconsider(repl);
   }
 
   private wakeAndWait(exchange: Exchange, repl: Repl): void {
@@ -295,7 +300,7 @@ export class Dispatcher {
       return;
     }
     this.wait(exchange, repl, true);
-    if (exchange.queue === repl.waiting) this.wake(repl);
+    if (exchange.queue !== undefined) this.wake(repl);
   }
 
   private wake(repl: Repl): void {
@@ -328,7 +333,7 @@ export class Dispatcher {
   private wakeFailed(repl: Repl, fault: ErrorCode): void {
     repl.wakeFault = fault;
     repl.wakeFaultUntil = this.clock.now + (fault === "wake_failed" ? WAKE_FAULT_MS : 0);
-    for (const exchange of Array.from(repl.waiting))
+    for (const exchange of Array.from(this.queues.get(repl) ?? []))
       if (exchange.waitsForWake) exchange.fail(fault);
   }
 
@@ -379,7 +384,7 @@ export class Dispatcher {
 
   private answered(exchange: Exchange, placement: Found | undefined): void {
     if (placement === undefined) {
-      exchange.fail("authority_unreachable");
+      this.askLater(exchange);
       return;
     }
     exchange.placement = placement;
@@ -387,6 +392,19 @@ export class Dispatcher {
     // Its row is on its way with the log: the request waits where the row will look for it.
     if (home) exchange.repl ??= this.table.ensure(placement.replId);
     this.place(exchange);
+  }
+
+  /**
+   * The authority is away. A repl that a peer vouches for, or that had a route here, does exist: its
+   * request is worth a wait as long as a hold. For a name that nobody knows there is no such reason.
+   */
+  private askLater(exchange: Exchange): void {
+    const exists = exchange.hop !== undefined || exchange.repl?.row !== undefined;
+    if (!exists || this.clock.now - exchange.startedAt > this.holdMs) {
+      exchange.fail("authority_unreachable");
+      return;
+    }
+    setTimeout(() => this.place(exchange), ASK_AGAIN_MS);
   }
 
   // Refused connections: no byte was sent, so every method may be tried again.
@@ -444,14 +462,14 @@ export class Dispatcher {
     const { repl } = exchange;
     if (target.peer !== "" || repl === undefined) return;
     repl.inFlight--;
-    if (repl.waiting.size > 0 && repl.current === target) this.releaseLater(repl);
+    if (this.queues.has(repl) && repl.current === target) this.releaseLater(repl);
   }
 
   /** Fails what has waited for too long, and forgets old answers. */
   tick(): void {
     const { now } = this.clock;
-    for (const repl of Array.from(this.waitingRepls)) {
-      for (const exchange of Array.from(repl.waiting)) {
+    for (const queue of Array.from(this.queues.values())) {
+      for (const exchange of Array.from(queue)) {
         if (exchange.deadline > now) continue;
         exchange.fail(exchange.waitsForWake ? "wake_timeout" : "hold_expired");
       }
@@ -475,7 +493,7 @@ export class Dispatcher {
   takeHits(): { replId: string; inFlight: number }[] {
     const hits = [...this.touched].map((repl) => ({
       replId: repl.id,
-      inFlight: repl.inFlight + repl.waiting.size,
+      inFlight: repl.inFlight + (this.queues.get(repl)?.size ?? 0),
       repl,
     }));
     for (const { repl, inFlight } of hits) if (inFlight === 0) this.touched.delete(repl);

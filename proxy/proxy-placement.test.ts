@@ -65,6 +65,20 @@ describe("the authority", () => {
     expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 2\r\n/s);
   });
 
+  it("is asked again for a repl that a route tells of, since that one exists", async () => {
+    bench.route({ state: "tombstone" });
+    bench.onLookup = () => {
+      if (bench.queries.length === 1) return undefined;
+      return { found: true, replId: REPL, clusterId: "east", generation: 1 };
+    };
+    const client = await bench.client();
+    client.send(get("/"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+    origin.serve(() => ok("here"));
+    bench.serve(origin);
+    await client.until("here");
+  });
+
   it("holds a request for a repl that lives here, until its route comes", async () => {
     bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "east", generation: 1 });
     const client = await bench.client();

@@ -2,7 +2,6 @@ import type { ErrorCode } from "./core/errors";
 import { type HostKey, normaliseHost, parseHost } from "./core/hostname";
 import { LIMITS } from "./core/limits";
 import type { Route, RouteState } from "./core/route";
-import type { Exchange } from "./exchange";
 import { Target } from "./upstream";
 
 /** A row of `containers.route`. */
@@ -44,7 +43,7 @@ export interface Delta {
   readonly peers: readonly PeerRow[];
 }
 
-/** What the proxy holds of one repl. Waiting requests hang here, so a change of route finds them. */
+/** What the proxy holds of one repl. */
 export class Repl {
   row: RouteRow | undefined;
   route: Route | undefined;
@@ -52,7 +51,6 @@ export class Repl {
   current: Target | undefined;
   /** What older routes dialled, while something is in flight there. */
   readonly retired = new Set<Target>();
-  readonly waiting = new Set<Exchange>();
   waking = false;
   releasing = false;
   /** The last start failed: no other one is tried before `wakeFaultUntil`. */
