@@ -223,7 +223,10 @@ export class Dispatcher {
     const { now } = this.clock;
     exchange.waitsForWake = waking;
     const queue = this.queues.get(repl) ?? new Set();
-    if (exchange.queue === queue) return;
+    if (exchange.queue === queue) {
+      exchange.deadline = this.waitUntil(exchange);
+      return;
+    }
     const bytes = exchange.head.text.length + exchange.visitor.aheadBytes;
     const inRepl = queue.size;
     if (!mayHold({ inRepl, inProcess: this.held, bytes: this.heldBytes + bytes })) {
@@ -237,17 +240,20 @@ export class Dispatcher {
     exchange.repl = repl;
     exchange.heldBytes = bytes;
     if (exchange.heldSince === 0) exchange.heldSince = now;
-    // A start takes what it takes; only holds in a row must not add up.
-    const hopDeadline = waking ? 0 : (exchange.hop?.holdUntil ?? 0);
-    const left = hopDeadline === 0 ? 0 : Math.max(1, now + hopDeadline - this.clock.unixMs);
-    exchange.deadline = Math.min(
-      holdUntil(exchange.heldSince, waking, left),
-      waking ? Infinity : exchange.heldSince + this.holdMs,
-    );
+    exchange.deadline = this.waitUntil(exchange);
     if (!exchange.requestDone) exchange.visitor.pauseBody();
     this.held++;
     this.heldBytes += bytes;
     this.touched.add(repl);
+  }
+
+  /** A start takes what it takes; holds in a row, here and at a peer, do not add up. */
+  private waitUntil({ heldSince, waitsForWake, hop }: Exchange): number {
+    if (waitsForWake) return holdUntil(heldSince, true, 0);
+    const { now, unixMs } = this.clock;
+    const hopDeadline = hop?.holdUntil ?? 0;
+    const left = hopDeadline === 0 ? 0 : Math.max(1, now + hopDeadline - unixMs);
+    return Math.min(holdUntil(heldSince, false, left), heldSince + this.holdMs);
   }
 
   /** Takes an exchange out of whatever it waits in. */
