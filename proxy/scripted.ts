@@ -4,6 +4,7 @@
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
+import { ChunkScanner } from "./core/chunks";
 import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import { type ProxyOptions, ProxyServer, type ProxySpan } from "./proxy";
 import type { HostnameRow, PeerRow, RouteRow } from "./table";
@@ -145,8 +146,8 @@ export class Origin {
         const end = wire.received.indexOf("\r\n\r\n");
         if (end < 0) return;
         const head = wire.received.slice(0, end + 4);
-        const length = Number(/\r\nContent-Length: (\d+)\r\n/i.exec(head)?.[1] ?? 0);
-        if (wire.received.length < end + 4 + length) return;
+        const length = bodyLength(head, wire.received.slice(end + 4));
+        if (length < 0) return;
         wire.received = wire.received.slice(end + 4 + length);
         wire.send(answer(head));
         next();
@@ -163,6 +164,17 @@ export class Origin {
     this.server.close();
     for (const wire of this.wires) wire.destroy();
   }
+}
+
+/** How much of what follows a head is its body; -1: it is not whole yet. */
+function bodyLength(head: string, rest: string): number {
+  if (/\r\nTransfer-Encoding: chunked\r\n/i.test(head)) {
+    const chunks = new ChunkScanner(true);
+    const end = chunks.scan(Buffer.from(rest, "latin1"), 0);
+    return chunks.done ? end : -1;
+  }
+  const length = Number(/\r\nContent-Length: (\d+)\r\n/i.exec(head)?.[1] ?? 0);
+  return rest.length < length ? -1 : length;
 }
 
 export const REPL = "abcdefghijkl";
