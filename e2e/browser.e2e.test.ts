@@ -29,7 +29,6 @@ async function documentOf(url: string): Promise<string> {
         "--disable-component-update",
         "--disable-sync",
         `--user-data-dir=${profile}`,
-        "--virtual-time-budget=3000",
         "--dump-dom",
         url,
       ],

@@ -9,6 +9,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Platform, until, ZONE } from "./platform";
 import { get } from "./visitor";
 
+interface ContainerItem {
+  readonly state: string;
+  readonly pid: number | null;
+}
+
 /** Processes whose environment or command line names the folder: Postgres, apps, the platform itself. */
 function processesOf(directory: string): string[] {
   return readdirSync("/proc")
@@ -76,17 +81,32 @@ describe("a platform's life", () => {
   });
 
   it("recovers from kill -9 of the whole, and adopts the app that still runs", async () => {
-    const before = (await hello()).body;
+    const running = async () => {
+      const path = "/v1/containers";
+      const { items } = await platform.api<{ items: ContainerItem[] }>("GET", path);
+      return items.filter(({ state }) => state === "running");
+    };
+    await until("hello runs", async () => (await hello()).status === 200);
+    const before = await running();
     await platform.terminate("SIGKILL");
     await platform.boot();
-    const after = await until("hello answers again", async () => {
-      const response = await hello();
-      return response.status === 200 && response;
-    });
-    expect(after.body).toContain("east");
-    expect(before).toContain("east");
-    const { items } = await platform.api<{ items: { state: string }[] }>("GET", "/v1/containers");
-    expect(items.filter(({ state }) => state === "running")).toHaveLength(1);
+    await until("hello answers again", async () => (await hello()).status === 200);
+    const after = await running();
+    expect(after).toHaveLength(1);
+    expect(after[0]?.pid).toBe(before[0]?.pid);
+  });
+
+  it("outlives its Postgres: requests are served, and a new repl is made", async () => {
+    const pidFile = join(platform.directory, "pg", "data", "postmaster.pid");
+    const [pid = ""] = readFileSync(pidFile, "utf8").split("\n");
+    // In a user namespace the file has the pid as everybody sees it: pids have no namespace here.
+    process.kill(Number(pid), "SIGKILL");
+    expect((await hello()).status).toBe(200);
+    const repl = await until("a repl can be made again", () =>
+      platform.deploy("examples/hello", "second", "west"),
+    );
+    const answer = await get(platform.ingressOf("west"), platform.httpPort, repl.host, "/");
+    expect(answer.status).toBe(200);
   });
 });
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,6 +76,8 @@ const INGRESS: Readonly<Record<string, string>> = {
 /** A whole platform in a process and a folder of its own, on free ports. */
 export class Platform {
   readonly directory = mkdtempSync(join(tmpdir(), "stele-e2e-"));
+  /** As root each app has a user of its own, who must be able to enter. */
+  readonly appsDirectory = mkdtempSync(join(tmpdir(), "stele-e2e-apps-"));
   output = "";
   private child: ChildProcess | undefined;
 
@@ -89,6 +91,7 @@ export class Platform {
   static async start(options: PlatformOptions = {}): Promise<Platform> {
     const ports = [await freePort(), await freePort(), await freePort()] as const;
     const platform = new Platform(...ports, options);
+    chmodSync(platform.appsDirectory, 0o711);
     await platform.boot();
     for (const id of options.clusters ?? ["east", "west"]) await platform.addCluster(id);
     return platform;
@@ -102,6 +105,7 @@ export class Platform {
   get env(): Record<string, string> {
     return {
       STELE_DIR: this.directory,
+      STELE_APPS_DIR: this.appsDirectory,
       STELE_ZONE: ZONE,
       STELE_API_LISTEN: `127.0.0.1:${this.apiPort}`,
       STELE_DNS_LISTEN: `127.0.0.1:${this.dnsPort}`,
@@ -148,7 +152,9 @@ export class Platform {
 
   async stop(): Promise<void> {
     await this.terminate();
-    rmSync(this.directory, { recursive: true, force: true });
+    for (const directory of [this.directory, this.appsDirectory]) {
+      rmSync(directory, { recursive: true, force: true });
+    }
   }
 
   async addCluster(id: string): Promise<void> {
