@@ -62,7 +62,10 @@ function startTime(pid: number): string {
     if (process.platform === "linux") {
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
       // The name in parentheses may hold spaces; the start time is the 22nd field.
-      return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+      const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      // Ended, though nobody has fetched its exit status yet.
+      if (state === "Z" || state === "X") return "";
+      return fields[18] ?? "";
     }
     return execFileSync("ps", ["-p", String(pid), "-o", "lstart="], { encoding: "utf8" }).trim();
   } catch {
