@@ -133,8 +133,9 @@ describe("domains", () => {
   beforeAll(async () => {
     const token = { authData: { userID: "test" } };
     const ingress = ["127.0.1.1"];
-    await clusters.addCluster({ id: "east", ingress, httpPort: 8080, listen: [] }, token);
-    replId = (await clusters.createRepl({ name: "shop", owner: "demo" }, token)).id;
+    await clusters.addCluster({ id: "dns-api", ingress, httpPort: 8080, listen: [] }, token);
+    replId = (await clusters.createRepl({ name: "shop", owner: "demo", cluster: "dns-api" }, token))
+      .id;
   });
 
   it("are verified by a CNAME to their repl, and handed to the proxies", async () => {

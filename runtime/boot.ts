@@ -100,6 +100,7 @@ function makeStateDir(path: string): string {
   try {
     // An existing folder keeps its mode: it may be shared with others on purpose.
     if (!existsSync(dir)) mkdirSync(dir, { mode: 0o700 });
+    readdirSync(dir); // A file in its place is told apart from a folder that is closed.
     accessSync(dir, constants.W_OK);
     return dir;
   } catch (error) {

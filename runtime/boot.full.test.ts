@@ -163,7 +163,7 @@ describe("boot()", () => {
     writeFileSync(join(root, "state"), "a file is in the way");
     const refused = launch(await freeAddress());
     expect(await refused.ended).toBe(1);
-    expect(refused.output).toMatch(/^Cannot write to ".*\/state": EEXIST\n$/);
+    expect(refused.output).toMatch(/^Cannot write to ".*\/state": ENOTDIR\n$/);
     rmSync(join(root, "state"));
   });
 
