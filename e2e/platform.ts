@@ -109,6 +109,7 @@ export class Platform {
       STELE_ZONE: ZONE,
       STELE_API_LISTEN: `127.0.0.1:${this.apiPort}`,
       STELE_DNS_LISTEN: `127.0.0.1:${this.dnsPort}`,
+      STELE_LOG_FILE: "-",
       STELE_MOVE_DRAIN_MS: "1s",
       ...this.options.env,
     };

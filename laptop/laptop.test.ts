@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -44,6 +45,10 @@ describe("options", () => {
       expect(settingsMarkdown()).toContain(`\`${name}\``);
     }
     expect(names).toEqual(expect.arrayContaining(["STELE_DIR", "STELE_ZONE", "LOCAL_CLUSTERS"]));
+  });
+
+  it("stand in the README as the rooms have them: npm run fix writes them there", () => {
+    expect(readFileSync("README.md", "utf8")).toContain(settingsMarkdown());
   });
 });
 

@@ -60,7 +60,7 @@ async function prepare(options: Options, root: string): Promise<Laptop> {
   const read = config();
   const stateDir = resolve(root, read.stateDir);
   makeWritable(stateDir);
-  placeFiles(stateDir);
+  placeFiles(stateDir, read.logFile);
   // A second start is told so, and not that its ports are taken.
   lock(join(stateDir, "lock"))();
   const clusters = options.bare ? [] : await laptopClusters(process.platform, read.httpPort);
@@ -85,11 +85,12 @@ function makeFolder(path: string): void {
 }
 
 /** Everything of one platform lies in its folder, unless a setting says otherwise. */
-function placeFiles(stateDir: string): void {
+function placeFiles(stateDir: string, logFile: string): void {
   process.env.STELE_DIR = stateDir;
   process.env.STELE_TOKEN_FILE ??= join(stateDir, "token");
   process.env.STELE_HOP_SECRET_FILE ??= join(stateDir, "hop-secret");
   process.env.STELE_DNS_SNAPSHOT ??= join(stateDir, "dns-snapshot.json");
+  if (logFile !== "-") process.env.ENCORE_LOG_FILE = logFile || join(stateDir, "stele.log");
 }
 
 function wantedAddresses(clusters: readonly NewCluster[]): readonly Wanted[] {
@@ -172,7 +173,7 @@ function summary(
     urlOf(host, port(clusterId)),
   ]);
   return [
-    `Stele runs here; its data is in ${stateDir}`,
+    `Stele runs here; its data is in ${stateDir}, its log is ${process.env.ENCORE_LOG_FILE ?? "here"}`,
     columns(listening.map((row) => [`  ${row[0]}`, row[1] ?? ""])),
     indent(table(["APP", "CLUSTER", "URL"], rows)),
     [

@@ -42,6 +42,12 @@ export const settings = {
     parse: text,
     doc: "From which level on the runtime logs; info has a line for each API request",
   },
+  logFile: {
+    name: "STELE_LOG_FILE",
+    default: "",
+    parse: text,
+    doc: "Where the platform's log goes, as lines of JSON; empty: stele.log beside the data, -: stderr",
+  },
   drainMs: {
     name: "STELE_SHUTDOWN_DRAIN_MS",
     default: "3000",

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { fstatSync, openSync, renameSync, closeSync, writeSync } from "node:fs";
 import { failureOf } from "./errors";
 import { jsonText } from "./json-text";
 import type { Request } from "./request";
@@ -9,12 +9,50 @@ export const LogLevel = { Trace: 1, Debug: 2, Info: 3, Warn: 4, Error: 5 } as co
 const LEVEL_NAMES = ["", "trace", "debug", "info", "warn", "error"];
 const OFF = 6;
 const STDERR = 2;
+/** A log file that is full becomes `.1`, in place of the one before: twice this much is kept. */
+const MAX_LOG_FILE_BYTES = 16 * 1024 * 1024;
 
 type Fields = Readonly<Record<string, unknown>>;
+
+/** Where lines go: the file that ENCORE_LOG_FILE names, which is ours and not Encore's, or stderr. */
+class Output {
+  readonly #path = process.env["ENCORE_LOG_FILE"] ?? "";
+  #descriptor = STDERR;
+  #bytes = 0;
+
+  constructor() {
+    if (this.#path !== "") this.#open();
+  }
+
+  write(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      try {
+        at += writeSync(this.#descriptor, bytes, at);
+      } catch (error) {
+        // A full pipe takes more in a moment; a closed one, or a full disk, never will.
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
+      }
+    }
+    this.#bytes += bytes.length;
+    if (this.#descriptor !== STDERR && this.#bytes > MAX_LOG_FILE_BYTES) this.#rotate();
+  }
+
+  #open(): void {
+    this.#descriptor = openSync(this.#path, "a", 0o600);
+    this.#bytes = fstatSync(this.#descriptor).size;
+  }
+
+  #rotate(): void {
+    closeSync(this.#descriptor);
+    renameSync(this.#path, `${this.#path}.1`);
+    this.#open();
+  }
+}
 
 /** Lines of one turn of the event loop leave in one write: a request costs no system call. */
 class LineBuffer {
   #lines: string[] = [];
+  readonly #output = new Output();
 
   constructor() {
     process.on("exit", () => this.flush());
@@ -29,14 +67,7 @@ class LineBuffer {
     if (this.#lines.length === 0) return;
     const bytes = Buffer.from(this.#lines.join(""));
     this.#lines = [];
-    for (let at = 0; at < bytes.length;) {
-      try {
-        at += writeSync(STDERR, bytes, at);
-      } catch (error) {
-        // A full pipe takes more in a moment; a closed one never will.
-        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
-      }
-    }
+    this.#output.write(bytes);
   }
 }
 

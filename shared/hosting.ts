@@ -4,6 +4,7 @@ import { appMeta } from "encore.dev";
 import log from "encore.dev/log";
 
 import { backoffMs } from "./backoff";
+import { milliseconds } from "./settings";
 
 /** A service with listeners or sweeps of its own: what to start, and how to end it well. */
 export interface Hosted {
@@ -18,7 +19,8 @@ export interface Hosted {
 }
 
 const LIFELINE_RETRY = { minMs: 20, maxMs: 1_000 };
-const DEFAULT_DRAIN_MS = 3_000;
+const DEFAULT_DRAIN = "3s";
+const MAX_DRAIN_MS = 600_000;
 
 const draining = deferred();
 const drained = new Map<string, ReturnType<typeof deferred>>();
@@ -41,7 +43,7 @@ export function isHosted(service: string): boolean {
 
 /** How long a drain may take; one setting for every service (design section 3). */
 export function drainMs(): number {
-  return Number(process.env.STELE_SHUTDOWN_DRAIN_MS ?? DEFAULT_DRAIN_MS);
+  return milliseconds(0, MAX_DRAIN_MS)(process.env.STELE_SHUTDOWN_DRAIN_MS ?? DEFAULT_DRAIN);
 }
 
 /** Starts a service's own listeners and sweeps, if it is hosted here, and drains them on SIGTERM or SIGINT. */
