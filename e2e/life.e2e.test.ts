@@ -1,5 +1,12 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,7 +29,7 @@ function processesOf(directory: string): string[] {
       try {
         const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
         const state = /^\d+ \(.*\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
-        const cwd = spawnSync("readlink", [`/proc/${pid}/cwd`], { encoding: "utf8" }).stdout.trim();
+        const cwd = readlinkSync(`/proc/${pid}/cwd`);
         return state !== "Z" && (line.includes(directory) || cwd.startsWith(directory));
       } catch {
         return false;
