@@ -1,6 +1,6 @@
 import type { AppModel } from "./app-model";
 import { PUBSUB_DATABASE } from "./infra-config";
-import type { PostgresServer } from "./postgres";
+import type { PostgresServer } from "./postgres/postgres";
 
 export interface LocalConfigOptions {
   readonly model: AppModel;

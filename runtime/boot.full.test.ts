@@ -16,8 +16,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { connectionUrl } from "./sql-client";
-import { startTestPostgres } from "./test-postgres";
+import { connectionUrl } from "./sql/sql-client";
+import { startTestPostgres } from "./postgres/test-postgres";
 
 const HERE = join(process.cwd(), "runtime", "__tests__");
 

@@ -22,10 +22,10 @@ import { generate } from "./generate";
 import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
 import { bundle } from "./load.mjs";
 import { lock } from "./lock";
-import { ensureDatabase, migrate } from "./migrate";
-import { externalPostgres, type PostgresServer, startPostgres } from "./postgres";
+import { ensureDatabase, migrate } from "./sql/migrate";
+import { externalPostgres, type PostgresServer, startPostgres } from "./postgres/postgres";
 import { readLocalSecrets } from "./secrets-file";
-import { openClient } from "./sql-client";
+import { openClient } from "./sql/sql-client";
 
 export interface BootOptions {
   /** The application's root, with `encore.app`. */

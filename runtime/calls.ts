@@ -1,7 +1,7 @@
 import type { AppModel, EndpointModel } from "./app-model";
-import { Failure, failureOf, invalidArgument } from "./errors";
-import type { WireRequest, WireResponse } from "./payload";
-import { childTrace, newTrace, type AuthData, type Request } from "./request";
+import { Failure, failureOf, invalidArgument } from "./http/errors";
+import type { WireRequest, WireResponse } from "./http/payload";
+import { childTrace, newTrace, type AuthData, type Request } from "./http/request";
 import type { Runner } from "./runner";
 
 /** What a failed call resolves to; the SDK turns it into an APIError. */

@@ -3,10 +3,10 @@ import type postgres from "postgres";
 import type { AppModel, CronModel } from "./app-model";
 import { nextRun } from "./cron-schedule";
 import type { InfraConfig } from "./infra-config";
-import { ensureDatabase } from "./migrate";
-import { pubsubDatabase } from "./pubsub";
-import type { LogLine } from "./pubsub-consumer";
-import { openClient } from "./sql-client";
+import { ensureDatabase } from "./sql/migrate";
+import { pubsubDatabase } from "./pubsub/pubsub";
+import type { LogLine } from "./pubsub/pubsub-consumer";
+import { openClient } from "./sql/sql-client";
 
 /** Any fixed number. */
 const LEADER_LOCK = 1_668_444_014;

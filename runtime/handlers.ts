@@ -1,5 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
-import type { ResponseExtras } from "./payload";
+import type { ResponseExtras } from "./http/payload";
 
 /** What the SDK registers for an endpoint. */
 export interface ApiRoute {

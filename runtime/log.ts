@@ -1,7 +1,7 @@
 import { fstatSync, openSync, renameSync, closeSync, writeSync } from "node:fs";
-import { failureOf } from "./errors";
+import { failureOf } from "./http/errors";
 import { jsonText } from "./json-text";
-import type { Request } from "./request";
+import type { Request } from "./http/request";
 
 /** As `LogLevel` of the SDK's native module. */
 export const LogLevel = { Trace: 1, Debug: 2, Info: 3, Warn: 4, Error: 5 } as const;

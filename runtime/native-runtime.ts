@@ -1,22 +1,22 @@
 import { readFileSync } from "node:fs";
 import type { AppModel, TopicModel } from "./app-model";
-import { Authenticator, type AuthFunction } from "./authenticator";
+import { Authenticator, type AuthFunction } from "./http/authenticator";
 import { ApiCallError, Calls, NO_REMOTE_CALLS, type CallOptions, type CallResult } from "./calls";
 import { Control } from "./control";
-import { Cors } from "./cors";
+import { Cors } from "./http/cors";
 import { Crons } from "./cron";
-import { Databases, type SQLDatabase } from "./databases";
+import { Databases, type SQLDatabase } from "./sql/databases";
 import { runExitHooks } from "./drain";
-import { Gateway } from "./gateway";
+import { Gateway } from "./http/gateway";
 import { Handlers, isolated, type ApiRoute } from "./handlers";
 import { loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-config";
 import { Lifecycle, type Stoppable } from "./lifecycle";
 import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
-import { decodeValue } from "./payload-decode";
-import type { LogLine } from "./pubsub-consumer";
-import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub";
-import { newTrace, Request } from "./request";
+import { decodeValue } from "./http/payload-decode";
+import type { LogLine } from "./pubsub/pubsub-consumer";
+import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub/pubsub";
+import { newTrace, Request } from "./http/request";
 import { Runner } from "./runner";
 
 /** The version of `encore.dev` whose native module this stands in for. */

@@ -12,13 +12,13 @@ export {
   SQLDatabase,
   SQLDatabase as SqlDatabase,
   Transaction,
-} from "./databases";
+} from "./sql/databases";
 export { Decimal } from "./decimal";
 export { Logger, LogLevel } from "./log";
 export { MetricsRegistry } from "./metrics";
 export { control, Runtime } from "./native-runtime";
-export { BodyReader, ResponseWriter } from "./raw";
-export { Request } from "./request";
+export { BodyReader, ResponseWriter } from "./http/raw";
+export { Request } from "./http/request";
 
 export const CloudProvider = { AWS: 0, GCP: 1, Azure: 2, Encore: 3, Local: 4 } as const;
 export const EnvironmentType = { Production: 0, Development: 1, Ephemeral: 2, Test: 3 } as const;

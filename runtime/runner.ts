@@ -1,9 +1,14 @@
 import type { AppModel, EndpointModel } from "./app-model";
-import { failureOf, internalFailure, invalidArgument } from "./errors";
+import { failureOf, internalFailure, invalidArgument } from "./http/errors";
 import { isolated, type Handlers, type HandlerResult } from "./handlers";
 import type { RuntimeLog } from "./log";
-import { EndpointCodec, type CodecContext, type WireRequest, type WireResponse } from "./payload";
-import { Request, type ApiCall, type AuthData, type Trace } from "./request";
+import {
+  EndpointCodec,
+  type CodecContext,
+  type WireRequest,
+  type WireResponse,
+} from "./http/payload";
+import { Request, type ApiCall, type AuthData, type Trace } from "./http/request";
 
 /** A call of an endpoint that has been routed and authenticated. */
 export interface Invocation {

@@ -11,9 +11,9 @@ import { localInfraConfig, secretEnvironment } from "./boot-config";
 import { generate } from "./generate";
 import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
 import { bundle } from "./load.mjs";
-import { ensureDatabase, migrate } from "./migrate";
+import { ensureDatabase, migrate } from "./sql/migrate";
 import { REPOSITORY } from "./place";
-import { type PostgresServer, startPostgres } from "./postgres";
+import { type PostgresServer, startPostgres } from "./postgres/postgres";
 
 /** Bundles and the model survive between runs; databases do not. */
 const BUILD_DIR = join(REPOSITORY, "build", "testing");

@@ -1,5 +1,5 @@
 import type * as TS from "typescript";
-import { pathParams, type PathSegment } from "../path-pattern";
+import { pathParams, type PathSegment } from "../http/path-pattern";
 import { ReadError, type Context } from "./context";
 import { positionOf } from "./modules";
 import type { Reference } from "./references";

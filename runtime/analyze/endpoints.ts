@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
 import type * as TS from "typescript";
 import type { EndpointKind, EndpointModel, ObjectSchema, StaticAssets } from "../app-model";
-import { parsePathPattern } from "../path-pattern";
+import { parsePathPattern } from "../http/path-pattern";
 import { ReadError, type Context } from "./context";
 import {
   booleanLiteral,

@@ -1,5 +1,5 @@
 import type { EndpointModel } from "../app-model";
-import { parsePathPattern, type PathSegment } from "../path-pattern";
+import { parsePathPattern, type PathSegment } from "../http/path-pattern";
 import type { FaultList } from "./faults";
 
 /** Two endpoints of the application may not answer the same method on the same path. */

@@ -1,5 +1,5 @@
-import type { AppModel } from "./app-model";
-import type { DatabaseConfig, InfraConfig } from "./infra-config";
+import type { AppModel } from "../app-model";
+import type { DatabaseConfig, InfraConfig } from "../infra-config";
 import { connectionUrl } from "./sql-client";
 import { columnValue, type MakeDecimal } from "./sql-columns";
 import { isConnectionLost, sqlError } from "./sql-errors";

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import postgres from "postgres";
 
-import type { DatabaseConfig } from "./infra-config";
-import { clientOptions } from "./sql-client";
+import type { DatabaseConfig } from "../infra-config";
+import { clientOptions } from "../sql/sql-client";
 
 const RETRY_MS = 100;
 

@@ -1,6 +1,6 @@
-import type { ObjectSchema, Schema } from "./app-model";
+import type { ObjectSchema, Schema } from "../app-model";
 import { isDuplicate } from "./json-body";
-import { numberText } from "./json-text";
+import { numberText } from "../json-text";
 import { ruleFault } from "./payload-validate";
 
 /** How values of a request are read. */

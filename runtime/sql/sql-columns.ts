@@ -1,4 +1,4 @@
-import { parseJson } from "./json-text";
+import { parseJson } from "../json-text";
 import type { SqlType } from "./sql-types";
 
 /** Makes the SDK's own Decimal, so that `instanceof` holds in the program. */

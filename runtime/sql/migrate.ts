@@ -3,8 +3,8 @@ import { join } from "node:path";
 
 import postgres from "postgres";
 
-import type { DatabaseModel } from "./app-model";
-import type { DatabaseConfig } from "./infra-config";
+import type { DatabaseModel } from "../app-model";
+import type { DatabaseConfig } from "../infra-config";
 import { openClient } from "./sql-client";
 
 export interface Migration {

@@ -2,12 +2,12 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import type { AppModel, SubscriptionModel } from "./app-model";
-import { ensureDatabase } from "./migrate";
-import type { DatabaseConfig } from "./infra-config";
+import type { AppModel, SubscriptionModel } from "../app-model";
+import { ensureDatabase } from "../sql/migrate";
+import type { DatabaseConfig } from "../infra-config";
 import { type Delivery, PubSub, type PubSubOptions } from "./pubsub";
-import { openClient } from "./sql-client";
-import { startTestPostgres, type TestPostgres } from "./test-postgres";
+import { openClient } from "../sql/sql-client";
+import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
 
 let server: TestPostgres;
 let count = 0;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FieldSchema, ObjectSchema, Schema } from "./app-model";
+import type { FieldSchema, ObjectSchema, Schema } from "../app-model";
 import { Failure } from "./errors";
 import { RequestCodec, ResponseCodec, type WireRequest } from "./payload";
 

@@ -1,4 +1,4 @@
-import type { EndpointModel } from "./app-model";
+import type { EndpointModel } from "../app-model";
 import { parsePathPattern, type PathSegment } from "./path-pattern";
 
 /** What a request's path and method lead to. */

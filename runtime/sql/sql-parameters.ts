@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-import { isDecimal, jsonText, numberText } from "./json-text";
+import { isDecimal, jsonText, numberText } from "../json-text";
 import type { SqlType } from "./sql-types";
 
 /**

@@ -1,16 +1,16 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AppModel, EndpointModel } from "./app-model";
+import type { AppModel, EndpointModel } from "../app-model";
 import { AssetServer } from "./assets";
 import { requireAuth, type Authenticator } from "./authenticator";
 import type { Cors } from "./cors";
 import { Failure, failureJson, failureOf, internalFailure, invalidArgument } from "./errors";
-import { isolated, type Handlers } from "./handlers";
+import { isolated, type Handlers } from "../handlers";
 import { BodyTooLong, HttpRequest, readBody } from "./http-request";
 import type { WireResponse } from "./payload";
 import { BodyReader, ResponseWriter } from "./raw";
 import { newTrace, type AuthData, type Trace } from "./request";
 import { Router, type RouteMatch } from "./router";
-import { decodePathParams, type Invocation, type Runner } from "./runner";
+import { decodePathParams, type Invocation, type Runner } from "../runner";
 
 /** Headers at most this large, together, are read; more is answered by Node with 431. */
 const MAX_HEADER_BYTES = 64 * 1024;

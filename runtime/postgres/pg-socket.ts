@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
 import type { Identity } from "./pg-identity";
-import { ALIAS_SUFFIX } from "./sql-client";
+import { ALIAS_SUFFIX } from "../sql/sql-client";
 
 /** `sun_path` has 108 bytes on Linux and 104 on macOS, with a closing zero. */
 const SOCKET_PATH_MAX = 103;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { EndpointModel } from "./app-model";
+import type { EndpointModel } from "../app-model";
 import { Router } from "./router";
 
 function endpoint(path: string, ...methods: string[]): EndpointModel {

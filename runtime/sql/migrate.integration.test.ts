@@ -4,10 +4,10 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import type { DatabaseModel } from "./app-model";
+import type { DatabaseModel } from "../app-model";
 import { migrate } from "./migrate";
 import { openClient } from "./sql-client";
-import { startTestPostgres, type TestPostgres } from "./test-postgres";
+import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
 
 let server: TestPostgres;
 let root: string;

@@ -1,5 +1,5 @@
-import type { AppModel } from "./app-model";
-import type { CorsConfig } from "./infra-config";
+import type { AppModel } from "../app-model";
+import type { CorsConfig } from "../infra-config";
 
 const ALWAYS_ALLOWED = [
   "accept",

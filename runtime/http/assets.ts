@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { StaticAssets } from "./app-model";
+import type { StaticAssets } from "../app-model";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 
-import type { DatabaseConfig } from "./infra-config";
+import type { DatabaseConfig } from "../infra-config";
 import { clientOptions } from "./sql-client";
 
 /** Longer than this no query waits for a connection, as in Encore's pool. */

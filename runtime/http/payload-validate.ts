@@ -1,5 +1,5 @@
-import type { ValidationRule } from "./app-model";
-import { numberText } from "./json-text";
+import type { ValidationRule } from "../app-model";
+import { numberText } from "../json-text";
 
 /** Why the value breaks the rule, in Encore's words; null when it does not. */
 export function ruleFault(rule: ValidationRule, value: unknown): string | null {

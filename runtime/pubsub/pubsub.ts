@@ -1,10 +1,10 @@
 import { randomInt, randomUUID } from "node:crypto";
 
-import type { AppModel, SubscriptionModel } from "./app-model";
-import { onExit } from "./drain";
-import { type DatabaseConfig, type InfraConfig, PUBSUB_DATABASE } from "./infra-config";
-import { jsonText, parseJson } from "./json-text";
-import { ensureDatabase } from "./migrate";
+import type { AppModel, SubscriptionModel } from "../app-model";
+import { onExit } from "../drain";
+import { type DatabaseConfig, type InfraConfig, PUBSUB_DATABASE } from "../infra-config";
+import { jsonText, parseJson } from "../json-text";
+import { ensureDatabase } from "../sql/migrate";
 import { Consumer, type LogLine } from "./pubsub-consumer";
 import { PubSubLine } from "./pubsub-line";
 import { type Channel, type Claim, PubSubStore } from "./pubsub-store";

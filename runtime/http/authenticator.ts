@@ -1,9 +1,9 @@
-import type { AuthHandlerModel, EndpointModel } from "./app-model";
+import type { AuthHandlerModel, EndpointModel } from "../app-model";
 import { Failure, failureOf, UNAUTHENTICATED_MESSAGE } from "./errors";
-import { isolated } from "./handlers";
+import { isolated } from "../handlers";
 import { RequestCodec, type CodecContext, type WireRequest } from "./payload";
 import { childTrace, Request, type AuthData, type Trace } from "./request";
-import type { Runner } from "./runner";
+import type { Runner } from "../runner";
 
 export type AuthFunction = (request: Request) => unknown;
 

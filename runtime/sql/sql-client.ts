@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import postgres from "postgres";
 
-import type { DatabaseConfig } from "./infra-config";
+import type { DatabaseConfig } from "../infra-config";
 
 /** A new connection that takes longer than this will not come. */
 const CONNECT_TIMEOUT_S = 10;

@@ -1,8 +1,8 @@
-import type { EndpointModel, FieldSchema, ObjectSchema, Schema } from "./app-model";
+import type { EndpointModel, FieldSchema, ObjectSchema, Schema } from "../app-model";
 import { serializeCookie } from "./cookies";
 import { Failure, internalFailure, invalidArgument } from "./errors";
 import { JsonError, parseBody } from "./json-body";
-import { isDecimal, jsonText, numberText } from "./json-text";
+import { isDecimal, jsonText, numberText } from "../json-text";
 import {
   decodeValue,
   DecodeError,

@@ -1,5 +1,5 @@
 import { randomFillSync } from "node:crypto";
-import type { EndpointModel } from "./app-model";
+import type { EndpointModel } from "../app-model";
 
 /** Where a request stands in a trace; ids are hexadecimal. */
 export interface Trace {

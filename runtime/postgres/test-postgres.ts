@@ -3,8 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { DatabaseConfig, InfraConfig } from "./infra-config";
-import { parseInfraConfig } from "./infra-config";
+import type { DatabaseConfig, InfraConfig } from "../infra-config";
+import { parseInfraConfig } from "../infra-config";
 import { startPostgres } from "./postgres";
 
 /** A PostgreSQL of a test's own, in a temporary folder; it ends when the test's process does. */

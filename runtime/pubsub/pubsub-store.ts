@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 
-import type { DatabaseConfig } from "./infra-config";
-import { openClient } from "./sql-client";
+import type { DatabaseConfig } from "../infra-config";
+import { openClient } from "../sql/sql-client";
 
 /** A message on its way to one subscription. */
 export interface Claim {

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import type { DatabaseConfig } from "./infra-config";
+import type { DatabaseConfig } from "../infra-config";
 import { commandOf, environment, lastLine } from "./pg-command";
 import type { Identity } from "./pg-identity";
 import { SOCKET_NAME } from "./pg-socket";
-import { openClient } from "./sql-client";
+import { openClient } from "../sql/sql-client";
 
 const run = promisify(execFile);
 

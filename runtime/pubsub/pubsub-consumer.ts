@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 
-import type { SubscriptionModel } from "./app-model";
+import type { SubscriptionModel } from "../app-model";
 import type { Channel, Claim, PubSubStore } from "./pubsub-store";
 
 /** In flight at once where a subscription sets no limit, as in Encore's own local queue. */

@@ -7,7 +7,7 @@ import postgres from "postgres";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { externalPostgres, type PostgresServer, startPostgres } from "./postgres";
-import { connectionUrl, openClient } from "./sql-client";
+import { connectionUrl, openClient } from "../sql/sql-client";
 
 const roots: string[] = [];
 const servers: PostgresServer[] = [];

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Databases, QueryArgs, type SQLDatabase } from "./databases";
 import { ensureDatabase } from "./migrate";
 import { openClient } from "./sql-client";
-import { startTestPostgres, type TestPostgres } from "./test-postgres";
+import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
 
 /** Stands for the SDK's Decimal, which is known by this property. */
 class Decimal {

@@ -2,7 +2,7 @@ import { lstat, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 
-import { REPOSITORY } from "./place";
+import { REPOSITORY } from "../place";
 
 /** The folder of PostgreSQL's programs, libraries and data files, as npm installed them. */
 export async function findBinaries(): Promise<string> {
