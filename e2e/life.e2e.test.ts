@@ -156,6 +156,18 @@ describe("a start that cannot work", () => {
     expect(existsSync("/proc/stele")).toBe(false);
   });
 
+  it("says that Node is too old", () => {
+    // The version is what the process says of itself: a preloaded module makes it say another.
+    const old =
+      'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"18.20.0"})';
+    const result = spawnSync(process.execPath, ["--import", old, "laptop/start.mjs", "--bare"], {
+      encoding: "utf8",
+    });
+    expect(result.status).toBe(1);
+    expect(result.stderr.trim().split("\n")).toHaveLength(1);
+    expect(result.stderr).toContain("18.20.0");
+  });
+
   it("prints every setting for --help", () => {
     const { status, stdout } = run(["--help"], {});
     expect(status).toBe(0);
