@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import log from "encore.dev/log";
 
 import { backoffMs } from "../shared/backoff";
+import { isShuttingDown } from "../shared/hosting";
 import { singleFlight } from "../shared/single-flight";
 import { type LogEntry, readLog, TAIL_LIMIT } from "./authority";
 import { KeyedLock } from "./keyed-lock";
@@ -68,6 +69,7 @@ async function run(state: TailState): Promise<void> {
       await readOnce(state, state.unready !== null);
       failures = 0;
     } catch (error) {
+      if (isShuttingDown()) return;
       failures++;
       const reason = String(error);
       if (failures === 3) log.warn("cannot read the placement log, trying again", { reason });

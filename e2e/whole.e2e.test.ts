@@ -204,6 +204,12 @@ describe("npx stele", () => {
     expect((await stele("where", "py")).code).toBe(1);
   });
 
+  it("leaves no app behind where there is nothing to start", async () => {
+    const { code, stderr } = await stele("deploy", "docs", "--name", "papers");
+    expect([code, stderr]).toEqual([1, expect.stringContaining("looked for")]);
+    expect((await stele("where", "papers")).code).toBe(1);
+  });
+
   it("says what it did not understand with exit code 2", async () => {
     const { code, stderr } = await stele("move", "hello");
     expect(code).toBe(2);

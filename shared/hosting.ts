@@ -65,6 +65,11 @@ export function untilShutdown(): Promise<void> {
   return draining.promise;
 }
 
+/** From SIGTERM on typed calls may fail, and that is no news. */
+export function isShuttingDown(): boolean {
+  return shuttingDown;
+}
+
 /** Resolves when the service's drain is over; at once where it is not hosted. For `lifeline` endpoints. */
 export function untilDrained(service: string): Promise<void> {
   return drained.get(service)?.promise ?? Promise.resolve();

@@ -37,7 +37,7 @@ const deploy: Command = {
     }
     const name = input.text("name") ?? basename(directory).toLowerCase();
     const owner = input.text("owner") ?? DEFAULT_OWNER;
-    const repl = await findOrCreate(context, {
+    const { repl, isNew } = await findOrCreate(context, {
       name,
       owner,
       cluster: input.text("cluster"),
@@ -47,7 +47,12 @@ const deploy: Command = {
     const body = { directory, ...(command === undefined ? {} : { command }) };
     const timeoutMs = DEPLOY_TIMEOUT_MS;
     const route = path`/v1/repls/${repl.id}/release`;
-    const release = await api.put<Deployed>(route, body, { timeoutMs });
+    const release = await api.put<Deployed>(route, body, { timeoutMs }).catch(async (error) => {
+      // What cannot be deployed at all must not leave an empty app behind; one that fails to start may.
+      const isRefused = error instanceof Failure && error.code === "invalid_argument";
+      if (isNew && isRefused) await api.delete(path`/v1/repls/${repl.id}`);
+      throw error;
+    });
     const url = urlOf(repl.host, await httpPort(context, release.clusterId));
     context.result({ ...repl, ...release, url }, () =>
       [
@@ -65,17 +70,26 @@ interface NewApp {
   readonly policy: string | undefined;
 }
 
-async function findOrCreate({ api }: Context, app: NewApp): Promise<Repl> {
+interface FoundOrMade {
+  readonly repl: Repl;
+  readonly isNew: boolean;
+}
+
+async function findOrCreate({ api }: Context, app: NewApp): Promise<FoundOrMade> {
   const { name, owner, cluster, policy } = app;
   const there = await orNothing(api.get<Repl>(path`/v1/repls/by-name/${owner}/${name}`));
-  if (!there) return api.post<Repl>("/v1/repls", { name, owner, cluster, policy });
+  if (!there) {
+    const made = await api.post<Repl>("/v1/repls", { name, owner, cluster, policy });
+    return { repl: made, isNew: true };
+  }
   if (cluster !== undefined && cluster !== there.clusterId) {
     throw usage(
       `${name}.${owner} lives in ${there.clusterId}: stele move ${name}.${owner} ${cluster} moves it`,
     );
   }
-  if (policy === undefined || policy === there.policy) return there;
-  return api.patch<Repl>(path`/v1/repls/${there.id}`, { policy });
+  if (policy === undefined || policy === there.policy) return { repl: there, isNew: false };
+  const changed = await api.patch<Repl>(path`/v1/repls/${there.id}`, { policy });
+  return { repl: changed, isNew: false };
 }
 
 async function httpPort({ api }: Context, clusterId: string): Promise<number> {
