@@ -1,4 +1,5 @@
 import { api } from "encore.dev/api";
+import log from "encore.dev/log";
 
 import { untilDrained } from "../shared/hosting";
 import { withSpan } from "../shared/trace";
@@ -109,6 +110,8 @@ interface DrainOldResponse {
 interface WakeRequest {
   clusterId: string;
   replId: string;
+  /** Of the visitor's request that found the repl asleep. */
+  requestId: string;
   traceparent: string;
 }
 
@@ -235,7 +238,8 @@ export const cleanup = api(
 /** Start what is asleep; answers when it listens and its route says so. */
 export const wake = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/wake" },
-  async ({ clusterId, replId, traceparent }: WakeRequest): Promise<WakeResponse> => {
+  async ({ clusterId, replId, requestId, traceparent }: WakeRequest): Promise<WakeResponse> => {
+    log.info("a request wakes a repl", { clusterId, replId, requestId });
     await untilOpen(clusterId);
     const attributes = { "stele.cluster": clusterId, "stele.repl": replId };
     return await withSpan("containers.wake", { parent: traceparent, attributes }, () =>

@@ -119,6 +119,18 @@ describe("hosting", () => {
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
   });
 
+  it("logs the visitor's request id where the request had its effect", async () => {
+    await platform.api("POST", `/v1/repls/${hello.id}/stop`);
+    const { headers } = await through("east", hello.host);
+    const requestId = String(headers["x-request-id"]);
+    expect(requestId).toMatch(/^[\w.-]{8,64}$/);
+    await until("the wake is logged with it", () =>
+      platform.output
+        .split("\n")
+        .some((line) => line.includes("a request wakes a repl") && line.includes(requestId)),
+    );
+  });
+
   it("refuses a hop that no cluster has signed", async () => {
     const headers = { "stele-hop": "v=1; forged" };
     const answer = await get(platform.ingressOf("east"), platform.httpPort, hello.host, "/", {

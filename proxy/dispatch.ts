@@ -306,13 +306,13 @@ export class Dispatcher {
       return;
     }
     this.wait(exchange, repl, true);
-    if (exchange.queue !== undefined) this.wake(repl);
+    if (exchange.queue !== undefined) this.wake(repl, exchange);
   }
 
-  private wake(repl: Repl): void {
+  private wake(repl: Repl, { requestId, head }: Exchange): void {
     if (repl.waking || !this.leased) return;
     repl.waking = true;
-    this.requests.wake(repl.id);
+    this.requests.wake(repl.id, { requestId, traceparent: head.traceparent });
   }
 
   /** The answer to `wake`. Routes that it changed have been applied before. */
@@ -421,7 +421,7 @@ export class Dispatcher {
     else if (exchange.dials === 1) this.readAgain(exchange);
     else if (exchange.dials < MAX_DIALS && exchange.repl !== undefined) {
       this.wait(exchange, exchange.repl, true);
-      this.wake(exchange.repl);
+      this.wake(exchange.repl, exchange);
     } else exchange.fail(exchange.connectTimedOut ? "connect_timeout" : "refused");
   }
 

@@ -20,9 +20,9 @@ const toClusters = outbound("clusters", { timeoutMs: LOOKUP_TIMEOUT_MS });
 
 const platform: Platform = {
   startWorker: (input) => startWorker("proxy/worker.ts", input),
-  wake: async (clusterId, replId) => {
+  wake: async (clusterId, replId, { requestId, traceparent }) => {
     const { outcome } = await toContainers(() =>
-      containers.wake({ clusterId, replId, traceparent: "" }),
+      containers.wake({ clusterId, replId, requestId, traceparent }),
     );
     return outcome;
   },

@@ -10,7 +10,7 @@ import log from "encore.dev/log";
 import { backoffMs } from "../shared/backoff";
 import { recordSpan } from "./spans";
 import { monotonicMs } from "./clock";
-import type { Found, LookupQuery, WakeOutcome } from "./questions";
+import type { Cause, Found, LookupQuery, WakeOutcome } from "./questions";
 import type { FromWorker, ToWorker, WorkerInput } from "./protocol";
 import type { ProxyStats } from "./proxy";
 import * as store from "./store";
@@ -27,7 +27,7 @@ const STABLE_MS = 10_000;
 /** Calls to other services, each with its own time-out. They reject when the other side is away. */
 export interface Platform {
   startWorker(input: WorkerInput): Promise<Worker>;
-  wake(clusterId: string, replId: string): Promise<WakeOutcome>;
+  wake(clusterId: string, replId: string, cause: Cause): Promise<WakeOutcome>;
   lookup(query: LookupQuery): Promise<Found>;
 }
 
@@ -180,7 +180,7 @@ export class ClusterProxy {
         void this.writeAck();
         return;
       case "wake":
-        void this.wake(message.replId);
+        void this.wake(message.replId, message.cause);
         return;
       case "lookup":
         void this.lookup(message.key, message.query);
@@ -205,11 +205,13 @@ export class ClusterProxy {
     }
   }
 
-  private async wake(replId: string): Promise<void> {
+  private async wake(replId: string, cause: Cause): Promise<void> {
     const outcome = await this.platform
-      .wake(this.clusterId, replId)
+      .wake(this.clusterId, replId, cause)
       .catch((error: unknown): WakeOutcome => {
-        log.warn("cannot wake a repl", { ...this.fields(), replId, reason: String(error) });
+        const { requestId } = cause;
+        const reason = String(error);
+        log.warn("cannot wake a repl", { ...this.fields(), replId, requestId, reason });
         return "unreachable";
       });
     // The route that the wake wrote comes before its outcome, so that the worker knows what to dial.

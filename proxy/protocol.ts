@@ -1,5 +1,5 @@
 /** What the main thread and a cluster's worker say to each other. */
-import type { Found, LookupQuery, WakeOutcome } from "./questions";
+import type { Cause, Found, LookupQuery, WakeOutcome } from "./questions";
 import type { ProxySpan, ProxyStats } from "./proxy";
 import type { Delta } from "./table";
 
@@ -32,7 +32,7 @@ export interface Hit {
 
 export type FromWorker =
   | { readonly kind: "acknowledge"; readonly version: number; readonly busy: readonly string[] }
-  | { readonly kind: "wake"; readonly replId: string }
+  | { readonly kind: "wake"; readonly replId: string; readonly cause: Cause }
   | { readonly kind: "lookup"; readonly key: string; readonly query: LookupQuery }
   | { readonly kind: "reread" }
   | { readonly kind: "sampled"; readonly span: ProxySpan }

@@ -15,9 +15,15 @@ export interface Found extends Placement {
 
 export type WakeOutcome = "running" | "frozen" | "moved" | "failed" | "none" | "unreachable";
 
+/** The request that asks: its id and trace go on in the logs and spans of whoever answers. */
+export interface Cause {
+  readonly requestId: string;
+  readonly traceparent: string;
+}
+
 /** What only the rest of the platform can do. Each is answered later, by a method of the proxy. */
 export interface Requests {
-  wake(replId: string): void;
+  wake(replId: string, cause: Cause): void;
   lookup(key: string, query: LookupQuery): void;
   /** Read the routes again, now. */
   reread(): void;

@@ -22,7 +22,7 @@ function openLog(path: string): BatchedLog {
 const proxy = new ProxyServer(
   { ...options, ...(accessLog === "" ? {} : { accessLog: openLog(accessLog) }) },
   {
-    wake: (replId) => tell({ kind: "wake", replId }),
+    wake: (replId, cause) => tell({ kind: "wake", replId, cause }),
     lookup: (key, query) => tell({ kind: "lookup", key, query }),
     reread: () => tell({ kind: "reread" }),
     acknowledge: (version, busy) => tell({ kind: "acknowledge", version, busy }),
