@@ -74,10 +74,11 @@ describe("apps under load that are moved back and forth", () => {
     const held = moves.flatMap(({ holdMs }) => (holdMs === null ? [] : [holdMs]));
     console.info(
       `figure: ${MOVES} moves by ${mode} under ${REQUESTS_PER_SECOND} requests/s:`,
-      `${report.requests} requests, ${report.failed} failed, p50 ${report.p50Ms} ms,`,
-      `p99 ${report.p99Ms} ms, longest ${report.longestMs} ms, forwarded ${report.forwarded},`,
-      `commit to DNS median ${median(freshMs).toFixed(1)} ms, longest`,
-      `${Math.max(...freshMs).toFixed(1)} ms (goal 10 ms); median hold ${median(held)} ms`,
+      `${report.requests} requests, ${report.failed} failed, p50 ${report.p50Ms.toFixed(1)} ms,`,
+      `p99 ${report.p99Ms.toFixed(1)} ms, longest ${report.longestMs.toFixed(1)} ms,`,
+      `forwarded ${report.forwarded}, commit to DNS median ${median(freshMs).toFixed(1)} ms,`,
+      `longest ${Math.max(...freshMs).toFixed(1)} ms (goal 10 ms),`,
+      held.length > 0 ? `median hold ${median(held)} ms` : "nothing held",
     );
     expect(moves.map(({ outcome, reason }) => [outcome, reason])).toEqual(
       moves.map(() => ["completed", null]),
