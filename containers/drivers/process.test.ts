@@ -187,9 +187,9 @@ describe("ending", () => {
     await start(polite);
     await driver.stop(ref, 2_000);
     expect(existsSync(join(polite.directory, "finished"))).toBe(true);
-    const stubborn = await node(`${HELLO} server.listen(process.env.PORT);
+    const deaf = await node(`${HELLO} server.listen(process.env.PORT);
       process.on("SIGTERM", () => {});`);
-    const { pid } = await start(stubborn);
+    const { pid } = await start(deaf);
     await driver.stop(ref, 50);
     expect(isDead(processStat(pid)) || !isLinux).toBe(true);
     expect(exits).toEqual([]);
