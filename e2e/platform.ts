@@ -14,6 +14,7 @@ export async function until<T>(
   what: string,
   condition: () => Promise<T | false | null | undefined> | T | false | null | undefined,
   deadlineMs = 30_000,
+  pauseMs = 20,
 ): Promise<T> {
   const end = performance.now() + deadlineMs;
   let last = "";
@@ -24,7 +25,7 @@ export async function until<T>(
     } catch (error) {
       last = ` (${String(error)})`;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
   throw new Error(`Not within ${deadlineMs} ms: ${what}${last}`);
 }
