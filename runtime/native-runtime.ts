@@ -18,9 +18,7 @@ import type { LogLine } from "./pubsub/pubsub-consumer";
 import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub/pubsub";
 import { newTrace, Request } from "./http/request";
 import { Runner } from "./runner";
-
-/** The version of `encore.dev` whose native module this stands in for. */
-const SDK_VERSION = "v1.58.6";
+import { SDK_VERSION } from "./sdk-version";
 
 const DEFAULT_LISTEN_ADDR = "127.0.0.1:4000";
 
