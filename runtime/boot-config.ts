@@ -1,5 +1,5 @@
 import type { AppModel } from "./app-model";
-import { PUBSUB_DATABASE } from "./infra-config";
+import { GATEWAY_NAME, PUBSUB_DATABASE } from "./infra-config";
 import type { PostgresServer } from "./postgres/postgres";
 
 export interface LocalConfigOptions {
@@ -39,7 +39,7 @@ export function localInfraConfig(options: LocalConfigOptions): Record<string, un
       options.secretNames.map((name) => [name, { $env: secretVariable(name) }]),
     ),
     hosted_services: model.services.map(({ name }) => name),
-    hosted_gateways: model.gateways.map(({ name }) => name),
+    hosted_gateways: [GATEWAY_NAME],
     cors: {},
   };
 

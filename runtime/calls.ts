@@ -1,7 +1,9 @@
 import type { AppModel, EndpointModel } from "./app-model";
 import { Failure, failureOf, invalidArgument } from "./http/errors";
-import type { WireRequest, WireResponse } from "./http/payload";
+import type { WireRequest } from "./http/payload";
 import { childTrace, newTrace, type AuthData, type Request } from "./http/request";
+import type { RemoteCalls } from "./remote/remote-calls";
+import type { Caller } from "./remote/caller";
 import type { Runner } from "./runner";
 
 /** What a failed call resolves to; the SDK turns it into an APIError. */
@@ -33,10 +35,8 @@ export interface Call {
 
 export type CallResult = Record<string, unknown> | null | ApiCallError;
 
-/** Carries a call to a service that another process hosts. */
-export interface RemoteCalls {
-  call(endpoint: EndpointModel, wire: WireRequest, source: Request | null): Promise<WireResponse>;
-}
+/** Code outside of any request, as a caller. */
+const OUTSIDE: Caller = { kind: "app", deployId: "" };
 
 /**
  * Calls between services. In one process they skip the socket and nothing else: parameters and
@@ -83,30 +83,28 @@ export class Calls {
   ): Promise<Record<string, unknown> | null> {
     const codec = this.#runner.codec(endpoint);
     const wire = encodeRequest(() => codec.request.encode(callMethod(endpoint), payload));
-    if (!this.#isHosted(endpoint.service)) {
-      return codec.response.decode(await this.#remote.call(endpoint, wire, source));
-    }
     const path = callPath(endpoint, wire);
+    const pathAndQuery = path + queryText(wire);
+    const authData = options.authData ?? source?.getAuthData() ?? null;
+    const userId = authData?.userID ?? source?.userId ?? null;
+    const meta = { caller: source?.asCaller() ?? OUTSIDE, userId, authData };
+    if (!this.#isHosted(endpoint.service)) {
+      const remote = { ...meta, trace: source?.trace ?? null };
+      const answer = await this.#remote.call({ endpoint, wire, pathAndQuery, meta: remote });
+      return codec.response.decode(answer);
+    }
     const response = await this.#runner.run({
+      ...meta,
       endpoint,
       wire,
       path,
-      pathAndQuery: path + queryText(wire),
+      pathAndQuery,
       headers: () => wire.headers as Record<string, string>,
-      authData: options.authData ?? source?.getAuthData() ?? null,
       trace: source === null ? newTrace() : childTrace(source.trace),
     });
     return codec.response.decode(response);
   }
 }
-
-/** Stands where no other process is known. */
-export const NO_REMOTE_CALLS: RemoteCalls = {
-  call(endpoint) {
-    const message = `service "${endpoint.service}" is not hosted by this process`;
-    return Promise.reject(new Failure("unavailable", message));
-  },
-};
 
 function encodeRequest(encode: () => WireRequest): WireRequest {
   try {

@@ -92,6 +92,9 @@ export interface InfraConfig {
  */
 export const PUBSUB_DATABASE = "stele_pubsub";
 
+/** Encore knows one gateway, by this name, whether the application declares it or not. */
+export const GATEWAY_NAME = "api-gateway";
+
 export function loadInfraConfig(path: string, env: NodeJS.ProcessEnv = process.env): InfraConfig {
   let text: string;
   try {

@@ -1,15 +1,19 @@
 import { readFileSync } from "node:fs";
 import type { AppModel, TopicModel } from "./app-model";
 import { Authenticator, type AuthFunction } from "./http/authenticator";
-import { ApiCallError, Calls, NO_REMOTE_CALLS, type CallOptions, type CallResult } from "./calls";
+import { ApiCallError, Calls, type CallOptions, type CallResult } from "./calls";
 import { Control } from "./control";
 import { Cors } from "./http/cors";
 import { Crons } from "./cron";
 import { Databases, type SQLDatabase } from "./sql/databases";
 import { runExitHooks } from "./drain";
+import { ApiServer } from "./http/api-server";
+import { Endpoints } from "./http/endpoints";
 import { Gateway } from "./http/gateway";
+import { Listener, type Answering } from "./http/listener";
+import { Router } from "./http/router";
 import { Handlers, isolated, type ApiRoute } from "./handlers";
-import { loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-config";
+import { GATEWAY_NAME, loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-config";
 import { Lifecycle, type Stoppable } from "./lifecycle";
 import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
@@ -17,6 +21,9 @@ import { decodeValue } from "./http/payload-decode";
 import type { LogLine } from "./pubsub/pubsub-consumer";
 import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub/pubsub";
 import { newTrace, Request } from "./http/request";
+import { RemoteCalls } from "./remote/remote-calls";
+import { ServiceDirectory } from "./remote/service-directory";
+import { Upstreams } from "./remote/upstream";
 import { Runner } from "./runner";
 import { SDK_VERSION } from "./sdk-version";
 
@@ -72,7 +79,9 @@ export class Runtime {
   readonly #pubsub: PubSub;
   readonly #crons: Crons;
   readonly #lifecycle: Lifecycle;
-  #gateway: Gateway | null = null;
+  readonly #directory: ServiceDirectory;
+  readonly #upstreams = new Upstreams();
+  #listener: Listener | null = null;
   #authFunction: AuthFunction | null = null;
   #metrics: MetricsRegistry | null = null;
   #registered: () => void = () => {};
@@ -87,7 +96,9 @@ export class Runtime {
     this.#infra = loadInfra();
     this.#runner = new Runner(this.#model, this.#handlers, this.#log, this.#decimal);
     const isHosted = (service: string): boolean => this.#isHosted(service);
-    this.#calls = new Calls(this.#model, this.#runner, isHosted, NO_REMOTE_CALLS);
+    this.#directory = new ServiceDirectory(this.#infra);
+    const remote = new RemoteCalls(this.#directory, this.#upstreams);
+    this.#calls = new Calls(this.#model, this.#runner, isHosted, remote);
     this.#databases = new Databases(this.#model, this.#infra, this.#decimal);
     const log: LogLine = (level, message, fields) => {
       if (level === "error") this.#log.error(null, message, undefined, { ...fields });
@@ -246,22 +257,42 @@ export class Runtime {
 
   async #start(): Promise<string> {
     if (this.#testMode) return "";
-    const { metadata, cors } = this.#infra;
-    const authenticator = this.#authenticator();
-    this.#gateway = new Gateway({
-      root: process.cwd(),
-      model: this.#model,
-      runner: this.#runner,
-      handlers: this.#handlers,
-      cors: new Cors(cors, this.#model),
-      health: { appId: metadata.appId, envName: metadata.envName },
-      authenticator: () => authenticator,
-      isHosted: (service) => this.#isHosted(service),
-    });
+    const { appId, envName } = this.#infra.metadata;
+    this.#listener = new Listener({ appId, envName }, this.#answering());
     const { host, port } = parseAddress(process.env["ENCORE_LISTEN_ADDR"] ?? DEFAULT_LISTEN_ADDR);
-    const address = await this.#gateway.listen(host, port);
+    const address = await this.#listener.listen(host, port);
     await Promise.all([this.#pubsub.start(), this.#crons.start()]);
     return address;
+  }
+
+  /** As in Encore: the gateway where the process hosts it, else the endpoints without one. */
+  #answering(): Answering {
+    const model = this.#model;
+    const runner = this.#runner;
+    const isHosted = (service: string): boolean => this.#isHosted(service);
+    const endpoints = new Endpoints({
+      root: process.cwd(),
+      model,
+      runner,
+      handlers: this.#handlers,
+    });
+    const hosted = model.endpoints.filter(({ service }) => isHosted(service));
+    const hostedRouter = new Router(hosted);
+    const [gateway] = this.#infra.hostedGateways ?? [GATEWAY_NAME];
+    if (gateway === undefined) {
+      return new ApiServer(endpoints, hostedRouter, this.#directory.inbound);
+    }
+    return new Gateway({
+      name: gateway,
+      router: new Router(model.endpoints),
+      hostedRouter,
+      endpoints,
+      cors: new Cors(this.#infra.cors, model),
+      authenticator: this.#authenticator(),
+      isHosted,
+      directory: this.#directory,
+      upstreams: this.#upstreams,
+    });
   }
 
   /** @throws Error when the endpoint failed: the cron job then counts as failed */
@@ -279,13 +310,14 @@ export class Runtime {
 
   #parts(): Stoppable {
     return {
-      announce: () => this.#gateway?.startDraining(),
+      announce: () => this.#listener?.startDraining(),
       drain: async (signal) => {
         await Promise.all([this.#pubsub.drain(signal), this.#crons.drain()]);
-        await Promise.all([this.#gateway?.close(), this.#runner.idle()]);
+        await Promise.all([this.#listener?.close(), this.#runner.idle()]);
       },
       release: async () => {
-        this.#gateway?.destroy();
+        this.#listener?.destroy();
+        this.#upstreams.destroy();
         await this.#databases.close();
         await runExitHooks();
         flushLog();

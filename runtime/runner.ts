@@ -1,5 +1,5 @@
 import type { AppModel, EndpointModel } from "./app-model";
-import { failureOf, internalFailure, invalidArgument } from "./http/errors";
+import { Failure, failureOf, internalFailure, invalidArgument } from "./http/errors";
 import { isolated, type Handlers, type HandlerResult } from "./handlers";
 import type { RuntimeLog } from "./log";
 import {
@@ -9,6 +9,7 @@ import {
   type WireResponse,
 } from "./http/payload";
 import { Request, type ApiCall, type AuthData, type Trace } from "./http/request";
+import { mayCallPrivate, type Caller } from "./remote/caller";
 
 /** A call of an endpoint that has been routed and authenticated. */
 export interface Invocation {
@@ -17,8 +18,21 @@ export interface Invocation {
   readonly path: string;
   readonly pathAndQuery: string;
   readonly headers: ApiCall["headers"];
+  /** Who calls from inside the application; null for a stranger. */
+  readonly caller: Caller | null;
+  readonly userId: string | null;
   readonly authData: AuthData | null;
   readonly trace: Trace;
+}
+
+/** @throws Failure when the endpoint is not for whoever calls */
+export function admit({ endpoint, caller, userId }: Invocation): void {
+  if (!endpoint.expose && !mayCallPrivate(caller)) {
+    throw new Failure("not_found", "endpoint not found");
+  }
+  if (endpoint.auth && userId === null) {
+    throw new Failure("unauthenticated", "endpoint requires auth but none provided");
+  }
 }
 
 /** Runs the application's typed endpoints, whoever calls them, and knows what is in flight. */
@@ -55,6 +69,7 @@ export class Runner {
     const { endpoint, wire } = invocation;
     const codec = this.codec(endpoint);
     const payload = codec.request.decode(wire);
+    admit(invocation);
     const request = this.request(invocation, payload);
     const result = await this.track(request, () => {
       const route = this.#handlers.find(endpoint.service, endpoint.name);
@@ -67,10 +82,10 @@ export class Runner {
   }
 
   request(invocation: Invocation, payload: unknown): Request {
-    const { endpoint, wire, path, pathAndQuery, headers, authData, trace } = invocation;
+    const { endpoint, wire, path, pathAndQuery, headers, userId, authData, trace } = invocation;
     const pathParams = { ...wire.pathParams };
     const call = { endpoint, method: wire.method, path, pathAndQuery, pathParams, headers };
-    return new Request({ payload, trace, authData, call });
+    return new Request({ payload, trace, userId, authData, call });
   }
 
   /** Counts a piece of work as in flight, and logs its start and end. */

@@ -76,13 +76,41 @@ function withCause(message: string, cause: unknown): string {
   return typeof reason === "string" ? `${message}: ${reason}` : message;
 }
 
-/** The error's JSON, as it leaves the process. */
-export function failureJson(failure: Failure): string {
+/**
+ * The error's JSON, as it leaves the process.
+ *
+ * @param toInside whether a service of the application reads it, which may know what happened
+ */
+export function failureJson(failure: Failure, toInside = false): string {
   const { code, message, details, internalMessage, stack } = failure;
   const wire: Record<string, unknown> = { code, message, details };
-  if (process.env["ENCORE_API_INCLUDE_INTERNAL_MESSAGE"] && internalMessage !== null) {
+  if (toInside || isSwitchedOn("ENCORE_API_INCLUDE_INTERNAL_MESSAGE")) {
     wire["internal_message"] = internalMessage;
   }
-  if (process.env["ENCORE_API_INCLUDE_ERROR_STACK"]) wire["stack"] = stack;
+  if (!toInside && isSwitchedOn("ENCORE_API_INCLUDE_ERROR_STACK")) wire["stack"] = stack;
   return JSON.stringify(wire);
 }
+
+/** Encore's switches are variables; "0" is off. */
+export function isSwitchedOn(variable: string): boolean {
+  const value = process.env[variable];
+  return value !== undefined && value !== "" && value !== "0";
+}
+
+/** The failure that an answer of another process tells of; null when the text is none. */
+export function parseFailure(text: string): Failure | null {
+  try {
+    const { code, message, details, internal_message } = JSON.parse(text) as Record<
+      string,
+      unknown
+    >;
+    if (typeof code !== "string" || !Object.hasOwn(STATUS_OF, code)) return null;
+    if (typeof message !== "string") return null;
+    const internalMessage = typeof internal_message === "string" ? internal_message : null;
+    return new Failure(code as ErrorCode, message, { details, internalMessage });
+  } catch {
+    return null;
+  }
+}
+
+export const UNAVAILABLE_MESSAGE = "the service is currently unavailable";

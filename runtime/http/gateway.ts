@@ -1,141 +1,60 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AppModel, EndpointModel } from "../app-model";
-import { AssetServer } from "./assets";
-import { requireAuth, type Authenticator } from "./authenticator";
+import type { ServerResponse } from "node:http";
+import { readMeta, readStrangersMeta, type Inbound } from "../remote/call-meta";
+import { mayCallPrivate, type Caller } from "../remote/caller";
+import type { ServiceAuth } from "../remote/service-auth";
+import type { ServiceDirectory } from "../remote/service-directory";
+import type { Upstreams } from "../remote/upstream";
+import { sendFailure, sendWrongMethod } from "./answers";
+import type { Authenticator } from "./authenticator";
 import type { Cors } from "./cors";
-import { Failure, failureJson, failureOf, internalFailure, invalidArgument } from "./errors";
-import { isolated, type Handlers } from "../handlers";
-import { BodyTooLong, HttpRequest, readBody } from "./http-request";
-import type { WireResponse } from "./payload";
-import { BodyReader, ResponseWriter } from "./raw";
-import { newTrace, type AuthData, type Trace } from "./request";
-import { Router, type RouteMatch } from "./router";
-import { decodePathParams, type Invocation, type Runner } from "../runner";
-
-/** Headers at most this large, together, are read; more is answered by Node with 431. */
-const MAX_HEADER_BYTES = 64 * 1024;
-
-/** As in Encore, an upload may take as long as it takes; only the head has Node's own time limit. */
-const NO_REQUEST_TIMEOUT = 0;
-
-/** How soon a drained connection is noticed: a fraction of the time that a shutdown has. */
-const IDLE_SWEEP_MS = 50;
+import type { Endpoints, Exchange } from "./endpoints";
+import { Failure, failureOf } from "./errors";
+import { forward } from "./forward";
+import type { HttpRequest } from "./http-request";
+import type { Answering } from "./listener";
+import type { FoundRoute, GatewayMatch, Router } from "./router";
 
 export interface GatewayOptions {
-  readonly root: string;
-  readonly model: AppModel;
-  readonly runner: Runner;
-  readonly handlers: Handlers;
+  readonly name: string;
+  /** Knows every endpoint of the application. */
+  readonly router: Router;
+  /** Knows those of the hosted services. */
+  readonly hostedRouter: Router;
+  readonly endpoints: Endpoints;
   readonly cors: Cors;
-  readonly health: { readonly appId: string; readonly envName: string };
   /** Null while the application has none. */
-  readonly authenticator: () => Authenticator | null;
+  readonly authenticator: Authenticator | null;
   /** Whether this process runs the service. */
   readonly isHosted: (service: string) => boolean;
+  readonly directory: ServiceDirectory;
+  readonly upstreams: Upstreams;
 }
 
-/** A request that has found its endpoint. */
-interface Exchange {
-  readonly request: HttpRequest;
-  readonly response: ServerResponse;
-  readonly endpoint: EndpointModel;
-  readonly params: Readonly<Record<string, string>>;
-  readonly trace: Trace;
-}
-
-/** The HTTP server of the application: Encore's gateway and the API server behind it, in one. */
-export class Gateway {
+/** The application's door: routes, answers CORS, asks who is there, and hands on. */
+export class Gateway implements Answering {
+  readonly isGateway = true;
   readonly #options: GatewayOptions;
-  readonly #router: Router;
-  readonly #assets = new Map<EndpointModel, AssetServer>();
-  readonly #server: Server;
-  #draining = false;
+  /** Null when nobody can prove to be a service. */
+  readonly #serviceAuth: ServiceAuth | null;
+  readonly #caller: Caller;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#router = new Router(options.model.endpoints);
-    for (const endpoint of options.model.endpoints) {
-      if (endpoint.assets === null) continue;
-      this.#assets.set(endpoint, new AssetServer(options.root, endpoint.assets));
-    }
-    const settings = {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      requestTimeout: NO_REQUEST_TIMEOUT,
-    };
-    this.#server = createServer(settings, (request, response) => {
-      void this.#answer(new HttpRequest(request), response);
-    });
+    const { inbound } = options.directory;
+    this.#serviceAuth = inbound.name === "noop" ? null : inbound;
+    this.#caller = { kind: "gateway", gateway: options.name };
   }
 
-  /** @throws Error in one line when the address cannot be had */
-  listen(host: string, port: number): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", (error: NodeJS.ErrnoException) => {
-        reject(new Error(listenFault(host, port, error)));
-      });
-      this.#server.listen(port, host, () => {
-        const address = this.#server.address();
-        const bound = typeof address === "object" && address !== null ? address.port : port;
-        resolve(`${host.includes(":") ? `[${host}]` : host}:${bound}`);
-      });
-    });
-  }
-
-  /** Health checks fail from here on, so that nobody sends more; what comes is still answered. */
-  startDraining(): void {
-    this.#draining = true;
-  }
-
-  /** Accepts no more connections; resolves when those there are have been answered. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      // A connection that was busy becomes idle when it is answered, and would then be kept alive.
-      const sweep = setInterval(() => this.#server.closeIdleConnections(), IDLE_SWEEP_MS);
-      this.#server.close(() => {
-        clearInterval(sweep);
-        resolve();
-      });
-    });
-  }
-
-  /** Cuts what is left. */
-  destroy(): void {
-    this.#server.closeAllConnections();
-  }
-
-  async #answer(request: HttpRequest, response: ServerResponse): Promise<void> {
-    if (this.#draining) response.setHeader("connection", "close");
-    if (request.path === "/__encore/healthz") return this.#answerHealth(response);
+  async answer(request: HttpRequest, response: ServerResponse): Promise<void> {
     if (request.method === "OPTIONS") return this.#answerPreflight(request, response);
-    const trace = newTrace(request.header("x-correlation-id") ?? null);
+    let inbound: Inbound | null = null;
     try {
-      const match = this.#router.match(request.method, request.path);
-      if (match.kind === "found") {
-        const { endpoint, params } = match;
-        await this.#run({ request, response, endpoint, params, trace });
-      } else this.#answerUnrouted(request, response, match, trace);
+      inbound = this.#readInbound(request);
+      const match = this.#options.router.route(request.method, request.path);
+      await this.#hand(request, response, match, inbound);
     } catch (error) {
-      this.#answerFailure(request, response, failureOf(error), trace);
+      this.#answerFailure(request, response, failureOf(error), inbound);
     }
-    // A body that nobody read would keep the connection from its next request.
-    if (!request.message.readableEnded) request.message.resume();
-  }
-
-  #answerHealth(response: ServerResponse): void {
-    const { appId, envName } = this.#options.health;
-    const details = {
-      app_slug: appId,
-      env_name: envName,
-      app_revision: "",
-      encore_compiler: "",
-      deploy_id: "",
-      checks: [],
-      enabled_experiments: [],
-    };
-    const [status, code, message] = this.#draining
-      ? [503, "shutting_down", "Service is shutting down"]
-      : [200, "ok", "Your Encore app is up and running!"];
-    sendJson(response, status as number, JSON.stringify({ code, message, details }));
   }
 
   #answerPreflight(request: HttpRequest, response: ServerResponse): void {
@@ -143,134 +62,113 @@ export class Gateway {
     response.writeHead(200, { ...headers, "content-length": 0 }).end();
   }
 
-  #answerUnrouted(
+  /** Another process that proves to be one is who it says; everybody else is a stranger. */
+  #readInbound(request: HttpRequest): Inbound {
+    const { headers } = request.message;
+    const claims = this.#serviceAuth !== null && headers["x-encore-meta-caller"] !== undefined;
+    if (claims && this.#serviceAuth !== null) {
+      try {
+        return readMeta(request.received, this.#serviceAuth, Date.now());
+      } catch {
+        // As good as no claim at all.
+      }
+    }
+    return asGateway(() => readStrangersMeta(headers));
+  }
+
+  async #hand(
     request: HttpRequest,
     response: ServerResponse,
-    match: Exclude<RouteMatch, { kind: "found" }>,
-    trace: Trace,
-  ): void {
+    match: GatewayMatch,
+    inbound: Inbound,
+  ): Promise<void> {
     if (match.kind === "none") throw new GatewayFailure("not_found", "endpoint not found");
-    if (!this.#router.hasFallback) throw new GatewayFailure("not_found", "no route for method");
-    this.#decorate(request, response, trace);
-    const allow = match.allowed.join(",");
-    response.writeHead(405, { allow, "content-length": 0 }).end();
+    if (match.kind === "wrongMethod") throw new GatewayFailure("not_found", "no route for method");
+    const authenticated = await this.#authenticate(request, match, inbound);
+    const decorate = (): void => this.#decorate(request, response, inbound);
+    const { service } = match.endpoint;
+    if (!this.#options.isHosted(service)) {
+      return this.#forward(request, response, service, authenticated, decorate);
+    }
+    const { endpoint, params } = match;
+    const exchange = { request, response, endpoint, params, inbound: authenticated, decorate };
+    if (match.isSecondChoice) return this.#runSecondChoice(exchange);
+    return this.#options.endpoints.run(exchange);
   }
 
-  async #run(exchange: Exchange): Promise<void> {
-    const { request, endpoint, trace } = exchange;
-    // HEAD reaches a GET endpoint only where a fallback keeps the gateway from refusing it.
-    if (request.method === "HEAD" && !this.#acceptsHead(endpoint)) {
-      throw new GatewayFailure("not_found", "no route for method");
+  /** The server behind a gateway does not look at fallbacks when it knows the path. */
+  async #runSecondChoice(exchange: Exchange): Promise<void> {
+    const { request, response, decorate } = exchange;
+    const match = this.#options.hostedRouter.match(request.method, request.path);
+    if (match.kind === "none") throw new Failure("not_found", "endpoint not found");
+    if (match.kind === "wrongMethod") {
+      decorate();
+      return sendWrongMethod(response, match.allowed);
     }
-    const authData = endpoint.expose ? await this.#authenticate(exchange) : null;
-    if (!endpoint.expose) throw new Failure("not_found", "endpoint not found");
-    if (!this.#options.isHosted(endpoint.service)) {
-      throw new Failure("unavailable", `service "${endpoint.service}" is not hosted here`);
-    }
-    const invocation = { endpoint, trace, authData };
-    switch (endpoint.kind) {
-      case "typed":
-        return this.#runTyped(exchange, invocation);
-      case "raw":
-        return this.#runRaw(exchange, invocation);
-      case "static":
-        return this.#runStatic(exchange);
-      default:
-        throw new Failure("unimplemented", "streams need a WebSocket upgrade");
-    }
+    const { endpoint, params } = match;
+    return this.#options.endpoints.run({ ...exchange, endpoint, params });
   }
 
-  #acceptsHead(endpoint: EndpointModel): boolean {
-    const { methods } = endpoint;
-    return methods.includes("HEAD") || methods.includes("*") || this.#router.hasFallback;
-  }
-
-  async #authenticate({ request, endpoint, trace }: Exchange): Promise<AuthData | null> {
-    const authenticator = this.#options.authenticator();
+  async #forward(
+    request: HttpRequest,
+    response: ServerResponse,
+    service: string,
+    inbound: Inbound,
+    decorate: () => void,
+  ): Promise<void> {
+    const { directory, upstreams } = this.#options;
+    const location = directory.find(service);
+    if (location === null) {
+      throw new GatewayFailure("internal", "an internal error occurred", {
+        internalMessage: `no service discovery configuration found for service ${service}`,
+      });
+    }
+    const meta = { ...inbound, caller: inbound.caller ?? this.#caller };
     try {
-      if (authenticator === null) return requireAuth(endpoint, null);
-      return await authenticator.authenticate(endpoint, request.wire({}, ""), trace);
+      await forward(request, response, { location, meta, upstreams }, decorate);
     } catch (error) {
       throw GatewayFailure.of(failureOf(error));
     }
   }
 
-  async #runTyped(exchange: Exchange, about: About): Promise<void> {
-    const { request, response, trace } = exchange;
-    const params = decodePathParams(exchange.params);
-    const body = await this.#readTypedBody(exchange);
-    const result = await this.#options.runner.run(
-      invocationOf(request, about, request.wire(params, body)),
-    );
-    this.#decorate(request, response, trace);
-    sendResult(response, result);
-  }
-
-  async #readTypedBody({ request, endpoint }: Exchange): Promise<string> {
-    const { message, method } = request;
-    if (!this.#options.runner.codec(endpoint).request.readsBody(method)) return "";
+  async #authenticate(
+    request: HttpRequest,
+    { endpoint }: FoundRoute,
+    inbound: Inbound,
+  ): Promise<Inbound> {
+    const { authenticator } = this.#options;
+    if (authenticator === null) return inbound;
     try {
-      return await readBody(message, endpoint.bodyLimit);
+      const wire = request.wire({}, "");
+      const authData = await authenticator.authenticate(endpoint, wire, inbound.trace);
+      return authData === null ? inbound : { ...inbound, userId: authData.userID, authData };
     } catch (error) {
-      const reason =
-        error instanceof BodyTooLong ? "length limit exceeded" : (error as Error).message;
-      // Encore's words, cause and all.
-      throw invalidArgument(`unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`);
+      throw GatewayFailure.of(failureOf(error));
     }
-  }
-
-  async #runRaw(exchange: Exchange, about: About): Promise<void> {
-    const { request, response, endpoint, trace } = exchange;
-    const { runner, handlers } = this.#options;
-    const route = handlers.find(endpoint.service, endpoint.name);
-    const handler = route?.handler as RawHandler | undefined;
-    if (handler === undefined) throw internalFailure("endpoint has no handler");
-    const params = decodePathParams(exchange.params);
-    const native = runner.request(invocationOf(request, about, request.wire(params, "")), null);
-    const writer = new ResponseWriter(response, () => this.#decorate(request, response, trace));
-    const body = new BodyReader(request.message, endpoint.bodyLimit);
-    await runner.track(native, async () => {
-      try {
-        await isolated(() => handler(native, writer, body));
-      } catch (error) {
-        // Once the head is out, only the writer can say how the answer ends.
-        if (!writer.headSent) throw error;
-      }
-      await writer.ended;
-    });
-  }
-
-  async #runStatic({ request, response, endpoint, params, trace }: Exchange): Promise<void> {
-    const [path = ""] = Object.values(decodePathParams(params));
-    this.#decorate(request, response, trace);
-    await this.#assets.get(endpoint)?.serve(request.message, response, path);
   }
 
   #answerFailure(
     request: HttpRequest,
     response: ServerResponse,
     failure: Failure,
-    trace: Trace,
+    inbound: Inbound | null,
   ): void {
-    if (response.headersSent) {
-      response.destroy();
-      return;
-    }
-    this.#decorate(request, response, trace);
-    if (failure instanceof GatewayFailure) {
+    if (response.headersSent) return void response.destroy();
+    this.#decorate(request, response, inbound);
+    const isOwn = failure instanceof GatewayFailure;
+    if (isOwn) {
       // Encore's gateway signs the answers that it gives in the API server's stead.
       response.setHeader("server", "Pingora");
       response.setHeader("cache-control", "private, no-store");
     }
-    const tooLate = !request.message.complete && failure.message.includes("length limit");
-    if (tooLate) response.setHeader("connection", "close");
-    sendJson(response, failure.status, failureJson(failure));
+    sendFailure(request, response, failure, !isOwn && mayCallPrivate(inbound?.caller ?? null));
   }
 
-  #decorate(request: HttpRequest, response: ServerResponse, trace: Trace): void {
+  #decorate(request: HttpRequest, response: ServerResponse, inbound: Inbound | null): void {
     const headers = this.#options.cors.headers(request.message.headers);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    response.setHeader("x-encore-trace-id", trace.traceId);
+    if (inbound === null || response.hasHeader("x-encore-trace-id")) return;
+    response.setHeader("x-encore-trace-id", inbound.trace.traceId);
   }
 }
 
@@ -282,36 +180,10 @@ class GatewayFailure extends Failure {
   }
 }
 
-type RawHandler = (request: unknown, writer: ResponseWriter, body: BodyReader) => unknown;
-type About = Pick<Invocation, "endpoint" | "trace" | "authData">;
-
-function invocationOf(request: HttpRequest, about: About, wire: Invocation["wire"]): Invocation {
-  const { path, pathAndQuery } = request;
-  return { ...about, wire, path, pathAndQuery, headers: () => request.headers };
-}
-
-function sendResult(response: ServerResponse, result: WireResponse): void {
-  for (const [name, value] of Object.entries(result.headers)) response.setHeader(name, value);
-  if (result.cookies.length > 0) response.setHeader("set-cookie", result.cookies);
-  if (result.body === null) response.writeHead(result.status, { "content-length": 0 }).end();
-  else sendJson(response, result.status, result.body);
-}
-
-function sendJson(response: ServerResponse, status: number, json: string): void {
-  // Bytes, not text: Node would write the head in the text's encoding, and headers are Latin-1.
-  const body = Buffer.from(json);
-  const headers = { "content-type": "application/json", "content-length": body.length };
-  response.writeHead(status, headers).end(body);
-}
-
-function listenFault(host: string, port: number, error: NodeJS.ErrnoException): string {
-  const address = `${host}:${port}`;
-  if (error.code === "EADDRINUSE") {
-    return `Cannot listen on ${address}: the port is taken by another process`;
+function asGateway<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw GatewayFailure.of(failureOf(error));
   }
-  if (error.code === "EACCES") return `Cannot listen on ${address}: not permitted`;
-  if (error.code === "EADDRNOTAVAIL") {
-    return `Cannot listen on ${address}: this machine has no such address`;
-  }
-  return `Cannot listen on ${address}: ${error.message}`;
 }

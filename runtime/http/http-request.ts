@@ -1,20 +1,25 @@
 import type { IncomingMessage } from "node:http";
 import { parseCookies } from "./cookies";
+import { isMetaHeader } from "../remote/call-meta";
 import type { WireRequest } from "./payload";
 
 type HeaderValues = Record<string, string | readonly string[]>;
 
-/** A request as the gateway passes it on: its target taken apart, its headers rewritten. */
+/** A request with its target and its headers taken apart. */
 export class HttpRequest {
   readonly message: IncomingMessage;
   readonly method: string;
   readonly path: string;
   readonly pathAndQuery: string;
+  readonly #throughGateway: boolean;
   readonly #queryText: string;
+  #received: HeaderValues | null = null;
   #headers: HeaderValues | null = null;
 
-  constructor(message: IncomingMessage) {
+  /** @param throughGateway whether this process is the first that the request comes to */
+  constructor(message: IncomingMessage, throughGateway: boolean) {
     this.message = message;
+    this.#throughGateway = throughGateway;
     this.method = message.method ?? "GET";
     this.pathAndQuery = originForm(message.url ?? "/");
     const mark = this.pathAndQuery.indexOf("?");
@@ -22,10 +27,25 @@ export class HttpRequest {
     this.#queryText = mark < 0 ? "" : this.pathAndQuery.slice(mark + 1);
   }
 
-  /** Lower-case names; what came repeatedly is a list. */
+  /** As they came. Lower-case names; what came repeatedly is a list. */
+  get received(): HeaderValues {
+    this.#received ??= receivedHeaders(this.message);
+    return this.#received;
+  }
+
+  /** As the application sees them. */
   get headers(): HeaderValues {
-    this.#headers ??= gatewayHeaders(this.message);
+    this.#headers ??= this.#applicationHeaders();
     return this.#headers;
+  }
+
+  #applicationHeaders(): HeaderValues {
+    const headers: HeaderValues = Object.create(null);
+    for (const [name, value] of Object.entries(this.received)) {
+      if (!isMetaHeader(name)) headers[name] = value;
+    }
+    if (!this.#throughGateway) return headers;
+    return Object.assign(headers, forwardedHeaders(this.message, this.received));
   }
 
   header(name: string): string | undefined {
@@ -66,28 +86,28 @@ function parseQuery(text: string): ReadonlyMap<string, readonly string[]> {
   return query;
 }
 
-const CALLER_HEADERS = "x-encore-meta-";
-
-/** The headers that an application sees behind Encore's gateway. */
-function gatewayHeaders(message: IncomingMessage): HeaderValues {
+function receivedHeaders(message: IncomingMessage): HeaderValues {
   const headers: HeaderValues = Object.create(null);
   const { rawHeaders } = message;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] as string).toLowerCase();
-    // Callers inside the application are known by these: a stranger must not set them.
-    if (name.startsWith(CALLER_HEADERS)) continue;
     const value = rawHeaders[index + 1] as string;
     const known = headers[name];
     if (known === undefined) headers[name] = value;
     else headers[name] = typeof known === "string" ? [known, value] : [...known, value];
   }
-  const client = message.socket.remoteAddress ?? "";
-  const prior = headers["x-forwarded-for"];
-  const chain = prior === undefined ? [] : [prior].flat();
-  headers["x-forwarded-for"] = [...chain, client].join(", ");
-  if (headers["host"] !== undefined) headers["x-forwarded-host"] = headers["host"];
-  headers["x-forwarded-proto"] = "http";
   return headers;
+}
+
+/** What the gateway tells the process behind it of the way that a request came. */
+function forwardedHeaders(message: IncomingMessage, received: HeaderValues): HeaderValues {
+  const prior = [received["x-forwarded-for"] ?? []].flat();
+  const host = received["host"];
+  return {
+    "x-forwarded-for": [...prior, message.socket.remoteAddress ?? ""].join(", "),
+    ...(host === undefined ? {} : { "x-forwarded-host": host }),
+    "x-forwarded-proto": "http",
+  };
 }
 
 /** The body is longer than its endpoint allows. */

@@ -1,5 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import type { EndpointModel } from "../app-model";
+import type { Caller } from "../remote/caller";
 
 /** Where a request stands in a trace; ids are hexadecimal. */
 export interface Trace {
@@ -37,6 +38,7 @@ export interface Message {
 export interface RequestParts {
   readonly payload: unknown;
   readonly trace: Trace;
+  readonly userId?: string | null;
   readonly authData?: AuthData | null;
   readonly call?: ApiCall;
   readonly message?: Message;
@@ -63,6 +65,11 @@ export class Request {
     return this.#parts.authData ?? null;
   }
 
+  /** Who is known to call; an auth handler may have said no more of it. */
+  get userId(): string | null {
+    return this.#parts.userId ?? null;
+  }
+
   get trace(): Trace {
     return this.#parts.trace;
   }
@@ -82,9 +89,21 @@ export class Request {
     };
   }
 
+  /** Who a call is from that is made while this request is handled. */
+  asCaller(): Caller {
+    const { call, message, handler } = this.#parts;
+    if (message) {
+      const { topic, subscription, id } = message;
+      return { kind: "pubsub", topic, subscription, messageId: id };
+    }
+    const endpoint = call?.endpoint ?? handler;
+    if (endpoint === undefined) return { kind: "app", deployId: "" };
+    return { kind: "api", service: endpoint.service, endpoint: endpoint.name };
+  }
+
   /** What every log line of this request says of it. */
   logFields(): Record<string, string> {
-    const { trace, call, message, handler, authData } = this.#parts;
+    const { trace, call, message, handler, userId } = this.#parts;
     const fields: Record<string, string> = { trace_id: trace.traceId, span_id: trace.spanId };
     if (call) {
       fields["service"] = call.endpoint.service;
@@ -97,7 +116,7 @@ export class Request {
       fields["service"] = handler.service;
       fields["endpoint"] = handler.name;
     }
-    if (authData) fields["uid"] = authData.userID;
+    if (userId) fields["uid"] = userId;
     if (trace.correlationId !== null) fields["x_correlation_id"] = trace.correlationId;
     return fields;
   }

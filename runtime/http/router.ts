@@ -2,15 +2,26 @@ import type { EndpointModel } from "../app-model";
 import { parsePathPattern, type PathSegment } from "./path-pattern";
 
 /** What a request's path and method lead to. */
+export interface FoundRoute {
+  readonly kind: "found";
+  readonly endpoint: EndpointModel;
+  /** Still percent-encoded. */
+  readonly params: Readonly<Record<string, string>>;
+}
+
 export type RouteMatch =
-  | {
-      readonly kind: "found";
-      readonly endpoint: EndpointModel;
-      /** Still percent-encoded. */
-      readonly params: Readonly<Record<string, string>>;
-    }
+  | FoundRoute
   /** The path is known, the method is not. */
   | { readonly kind: "wrongMethod"; readonly allowed: readonly string[] }
+  | { readonly kind: "none" };
+
+/** Where a gateway sends a request. */
+export type GatewayMatch =
+  | (FoundRoute & {
+      /** The path is also one of the main table, whose endpoints there have other methods. */
+      readonly isSecondChoice: boolean;
+    })
+  | { readonly kind: "wrongMethod" }
   | { readonly kind: "none" };
 
 interface Node {
@@ -37,16 +48,12 @@ const ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 export class Router {
   readonly #main = emptyNode();
   readonly #fallback = emptyNode();
-  #hasFallback = false;
 
   constructor(endpoints: readonly EndpointModel[]) {
     for (const endpoint of endpoints) this.#add(endpoint);
   }
 
-  get hasFallback(): boolean {
-    return this.#hasFallback;
-  }
-
+  /** As the server behind the gateway routes: the path decides, then the method fits or not. */
   match(method: string, path: string): RouteMatch {
     const segments = path.slice(1).split("/");
     const main = find(this.#main, segments, 0, []);
@@ -55,11 +62,22 @@ export class Router {
     return fallback === null ? { kind: "none" } : choose(fallback, method);
   }
 
+  /** As the gateway routes: to a fallback as well when only the method does not fit. */
+  route(method: string, path: string): GatewayMatch {
+    const segments = path.slice(1).split("/");
+    const main = find(this.#main, segments, 0, []);
+    const first = main && chooseExactly(main, method);
+    if (first) return { ...first, isSecondChoice: false };
+    const fallback = find(this.#fallback, segments, 0, []);
+    const second = fallback && chooseExactly(fallback, method);
+    if (second) return { ...second, isSecondChoice: main !== null };
+    return { kind: main === null && fallback === null ? "none" : "wrongMethod" };
+  }
+
   #add(endpoint: EndpointModel): void {
     const segments = parsePathPattern(endpoint.path);
     if (typeof segments === "string") throw new Error(`Cannot route ${endpoint.path}: ${segments}`);
     const isFallback = segments.at(-1)?.kind === "fallback";
-    this.#hasFallback ||= isFallback;
     insert(isFallback ? this.#fallback : this.#main, segments, endpoint);
   }
 }
@@ -122,14 +140,21 @@ function find(
 }
 
 function choose({ leaves, values }: Found, method: string): RouteMatch {
-  for (const { endpoint, names } of leaves) {
-    if (!accepts(endpoint, method)) continue;
-    const params = Object.fromEntries(names.map((name, index) => [name, values[index] ?? ""]));
-    return { kind: "found", endpoint, params };
-  }
+  const leaf = leaves.find(({ endpoint }) => accepts(endpoint, method));
+  if (leaf !== undefined) return foundRoute(leaf, values);
   const allowed = new Set(leaves.flatMap(({ endpoint }) => methodsOf(endpoint)));
   if (allowed.has("GET")) allowed.add("HEAD");
   return { kind: "wrongMethod", allowed: ALL_METHODS.filter((one) => allowed.has(one)) };
+}
+
+function chooseExactly({ leaves, values }: Found, method: string): FoundRoute | null {
+  const leaf = leaves.find(({ endpoint }) => methodsOf(endpoint).includes(method));
+  return leaf === undefined ? null : foundRoute(leaf, values);
+}
+
+function foundRoute({ endpoint, names }: Leaf, values: readonly string[]): FoundRoute {
+  const params = Object.fromEntries(names.map((name, index) => [name, values[index] ?? ""]));
+  return { kind: "found", endpoint, params };
 }
 
 function methodsOf({ methods }: EndpointModel): readonly string[] {

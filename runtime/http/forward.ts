@@ -1,0 +1,89 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import { metaHeaders, type CallMeta } from "../remote/call-meta";
+import type { ServiceLocation } from "../remote/service-directory";
+import type { Upstreams } from "../remote/upstream";
+import type { HttpRequest } from "./http-request";
+
+/** What concerns one connection and not the next (RFC 9110, 7.6.1). */
+const HOP_BY_HOP = [
+  "connection",
+  "expect",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
+/**
+ * Passes a request on to the process that hosts its service, and the answer back, as they come: what
+ * one side does not take, the other does not send.
+ *
+ * @param decorate adds the gateway's own headers to the answer
+ * @throws Failure `unavailable` when there is no answer
+ */
+export async function forward(
+  request: HttpRequest,
+  response: ServerResponse,
+  to: { location: ServiceLocation; meta: CallMeta; upstreams: Upstreams },
+  decorate: () => void,
+): Promise<void> {
+  const { location, meta, upstreams } = to;
+  const { message } = request;
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  const isEmpty = !hasBody(message);
+  const answer = await upstreams.request(location, {
+    method: request.method,
+    pathAndQuery: request.pathAndQuery,
+    headers: {
+      ...requestHeaders(request),
+      host: location.baseUrl.host,
+      ...metaHeaders(meta, location.auth, Date.now()),
+    },
+    isEmpty,
+    // What goes wrong on this way is told by the answer that does not come.
+    send: (upstream) => void (isEmpty ? upstream.end() : pipeline(message, upstream, () => {})),
+    signal: gone.signal,
+  });
+  for (const [name, value] of Object.entries(answerHeaders(answer))) {
+    if (value !== undefined) response.setHeader(name, value);
+  }
+  decorate();
+  response.writeHead(answer.statusCode ?? 502, answer.statusMessage);
+  response.flushHeaders();
+  // An answer that is cut off there is cut off here.
+  await new Promise<void>((resolve) => pipeline(answer, response, () => resolve()));
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function requestHeaders(request: HttpRequest): OutgoingHttpHeaders {
+  const dropped = hopByHop(request.message);
+  const kept = Object.entries(request.headers).filter(([name]) => !dropped.has(name));
+  return Object.fromEntries(kept) as OutgoingHttpHeaders;
+}
+
+function answerHeaders(answer: IncomingMessage): OutgoingHttpHeaders {
+  const dropped = hopByHop(answer);
+  const headers: OutgoingHttpHeaders = {};
+  const { rawHeaders } = answer;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] as string).toLowerCase();
+    if (dropped.has(name)) continue;
+    const known = headers[name];
+    const value = rawHeaders[index + 1] as string;
+    headers[name] = known === undefined ? value : [known, value].flat().map(String);
+  }
+  return headers;
+}
+
+/** Those that the connection header names go no further either. */
+function hopByHop({ headers }: IncomingMessage): ReadonlySet<string> {
+  const named = (headers.connection ?? "").toLowerCase().split(",");
+  return new Set([...HOP_BY_HOP, ...named.map((name) => name.trim())]);
+}

@@ -1,0 +1,123 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { sendJson } from "./answers";
+import { HttpRequest } from "./http-request";
+
+/** Headers at most this large, together, are read; more is answered by Node with 431. */
+const MAX_HEADER_BYTES = 64 * 1024;
+
+/** As in Encore, an upload may take as long as it takes; only the head has Node's own time limit. */
+const NO_REQUEST_TIMEOUT = 0;
+
+/** How soon a drained connection is noticed: a fraction of the time that a shutdown has. */
+const IDLE_SWEEP_MS = 50;
+
+/**
+ * How long an idle connection is kept. Longer than other processes keep theirs to us, so that it is
+ * the caller who closes first: a request that meets a closing connection would fail.
+ */
+const KEEP_ALIVE_MS = 75_000;
+
+/** What answers the requests: the gateway, or the endpoints themselves in a process without one. */
+export interface Answering {
+  /** Whether requests come straight from strangers. */
+  readonly isGateway: boolean;
+  answer(request: HttpRequest, response: ServerResponse): Promise<void>;
+}
+
+export interface Health {
+  readonly appId: string;
+  readonly envName: string;
+}
+
+/** The HTTP server of a process: its connections, its health, its drain. */
+export class Listener {
+  readonly #health: Health;
+  readonly #answering: Answering;
+  readonly #server: Server;
+  #draining = false;
+
+  constructor(health: Health, answering: Answering) {
+    this.#health = health;
+    this.#answering = answering;
+    const settings = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: NO_REQUEST_TIMEOUT,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
+    this.#server = createServer(settings, (message, response) => {
+      void this.#answer(new HttpRequest(message, answering.isGateway), response);
+    });
+  }
+
+  /** @throws Error in one line when the address cannot be had */
+  listen(host: string, port: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (error: NodeJS.ErrnoException) => {
+        reject(new Error(listenFault(host, port, error)));
+      });
+      this.#server.listen(port, host, () => {
+        const address = this.#server.address();
+        const bound = typeof address === "object" && address !== null ? address.port : port;
+        resolve(`${host.includes(":") ? `[${host}]` : host}:${bound}`);
+      });
+    });
+  }
+
+  /** Health checks fail from here on, so that nobody sends more; what comes is still answered. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  /** Accepts no more connections; resolves when those there are have been answered. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      // A connection that was busy becomes idle when it is answered, and would then be kept alive.
+      const sweep = setInterval(() => this.#server.closeIdleConnections(), IDLE_SWEEP_MS);
+      this.#server.close(() => {
+        clearInterval(sweep);
+        resolve();
+      });
+    });
+  }
+
+  /** Cuts what is left. */
+  destroy(): void {
+    this.#server.closeAllConnections();
+  }
+
+  async #answer(request: HttpRequest, response: ServerResponse): Promise<void> {
+    if (this.#draining) response.setHeader("connection", "close");
+    if (request.path === "/__encore/healthz") return this.#answerHealth(response);
+    await this.#answering.answer(request, response);
+    // A body that nobody read would keep the connection from its next request.
+    if (!request.message.readableEnded) request.message.resume();
+  }
+
+  #answerHealth(response: ServerResponse): void {
+    const details = {
+      app_slug: this.#health.appId,
+      env_name: this.#health.envName,
+      app_revision: "",
+      encore_compiler: "",
+      deploy_id: "",
+      checks: [],
+      enabled_experiments: [],
+    };
+    const [status, code, message] = this.#draining
+      ? [503, "shutting_down", "Service is shutting down"]
+      : [200, "ok", "Your Encore app is up and running!"];
+    sendJson(response, status as number, JSON.stringify({ code, message, details }));
+  }
+}
+
+function listenFault(host: string, port: number, error: NodeJS.ErrnoException): string {
+  const address = `${host}:${port}`;
+  if (error.code === "EADDRINUSE") {
+    return `Cannot listen on ${address}: the port is taken by another process`;
+  }
+  if (error.code === "EACCES") return `Cannot listen on ${address}: not permitted`;
+  if (error.code === "EADDRNOTAVAIL") {
+    return `Cannot listen on ${address}: this machine has no such address`;
+  }
+  return `Cannot listen on ${address}: ${error.message}`;
+}
