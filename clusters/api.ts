@@ -22,6 +22,8 @@ export interface Cluster {
   listen: string[];
   /** Where its control API is; null when the process that serves this API serves it too. */
   apiUrl: string | null;
+  /** Its deployment's Ed25519 public key, which signs its answers; null without an `apiUrl`. */
+  publicKey: string | null;
   /** How many repls live here. */
   repls: number;
 }
@@ -49,6 +51,8 @@ interface AddClusterRequest {
   httpPort: number & (Min<1> & Max<65535>);
   listen: string[] & MaxLen<16>;
   apiUrl?: string & MaxLen<253>;
+  /** Needed with `apiUrl`: the cluster's `deployment-key.pub`. */
+  publicKey?: string & MaxLen<64>;
 }
 
 interface ClusterList {
@@ -60,6 +64,8 @@ interface SetClusterRequest {
   state?: ClusterState;
   ingress?: string[] & (MinLen<1> & MaxLen<16>);
   listen?: string[] & MaxLen<16>;
+  /** Pins another key, from now on. */
+  publicKey?: string & MaxLen<64>;
 }
 
 interface ClusterRequest {
@@ -100,7 +106,8 @@ interface SetReplRequest {
 /** Register a cluster. Repeating it with the same body answers the same. */
 export const addCluster = api(
   { expose: true, auth: true, method: "POST", path: "/v1/clusters" },
-  async ({ id, ingress, httpPort, listen, apiUrl }: AddClusterRequest): Promise<Cluster> => {
+  async (request: AddClusterRequest): Promise<Cluster> => {
+    const { id, ingress, httpPort, listen, apiUrl, publicKey } = request;
     const cluster = {
       id,
       state: "active" as const,
@@ -108,12 +115,13 @@ export const addCluster = api(
       httpPort,
       listen,
       apiUrl: apiUrl ?? null,
+      publicKey: publicKey ?? null,
       removed: false,
     };
     refuse(checkCluster(cluster));
     if (!(await storedClusters.addCluster(cluster))) {
       throw APIError.alreadyExists(
-        `Cannot add cluster "${id}": it exists with other addresses; change it or remove it first`,
+        `Cannot add cluster "${id}": it exists with other addresses or another key; change it or remove it first`,
       );
     }
     return requireCluster(id);
@@ -129,11 +137,13 @@ export const listClusters = api(
 /** Cordon a cluster, or change its addresses. What is left out stays as it is. */
 export const setCluster = api(
   { expose: true, auth: true, method: "PATCH", path: "/v1/clusters/:id" },
-  async ({ id, state, ingress, listen }: SetClusterRequest): Promise<Cluster> => {
+  async ({ id, ...wanted }: SetClusterRequest): Promise<Cluster> => {
+    const { state, ingress, listen, publicKey } = wanted;
     const change: ClusterChange = {
       ...(state && { state }),
       ...(ingress && { ingress }),
       ...(listen && { listen }),
+      ...(publicKey && { publicKey }),
     };
     const fault = await storedClusters.changeCluster(id, (cluster) => {
       const changed = applyChange(cluster, change);

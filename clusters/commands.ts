@@ -1,10 +1,12 @@
 import { api, APIError } from "encore.dev/api";
 import type { Max, Min } from "encore.dev/validate";
 
+import { deploymentKey } from "../shared/channel/settings";
 import { untilDrained } from "../shared/hosting";
 import type { Decision, DecisionStatus } from "./core/decision";
 import { checkHostname } from "./core/names";
 import type { LogEntry, Policy } from "./core/placement";
+import * as storedClusters from "./store-clusters";
 import * as storedMigrations from "./store-migrations";
 import * as storedRepls from "./store-repls";
 import { readTail } from "./tail";
@@ -21,6 +23,8 @@ interface TailResponse {
   items: LogEntry[];
   /** Where to go on from: the last `seq` in `items`, or `after` when there is none. */
   last: number;
+  /** The public key that the control plane signs its commands to clusters with. */
+  controlKey: string;
 }
 
 /** Read the placement log; waits for the next entry, and is answered the moment it is written. */
@@ -34,7 +38,8 @@ export const tail = api(
     if (items === "closed") {
       throw APIError.unavailable("Cannot read the placement log: this process is ending");
     }
-    return { items, last: items.at(-1)?.seq ?? after };
+    const last = items.at(-1)?.seq ?? after;
+    return { items, last, controlKey: deploymentKey().publicKey };
   },
 );
 
@@ -70,6 +75,28 @@ export const lookup = api(
       clusterId: repl.clusterId,
       generation: repl.generation,
     };
+  },
+);
+
+interface ClusterAddressRequest {
+  clusterId: string;
+}
+
+interface ClusterAddressResponse {
+  clusterId: string;
+  /** Null: the application's own `containers` service. */
+  apiUrl: string | null;
+  publicKey: string | null;
+}
+
+/** Where commands to a cluster go, and whose key must sign the answers. */
+export const clusterAddress = api(
+  { expose: false, method: "POST", path: "/v1/internal/clusters/address" },
+  async ({ clusterId }: ClusterAddressRequest): Promise<ClusterAddressResponse> => {
+    const cluster = await storedClusters.findCluster(clusterId);
+    if (!cluster) throw APIError.notFound(`No cluster "${clusterId}"`);
+    const { apiUrl, publicKey } = cluster;
+    return { clusterId, apiUrl, publicKey };
   },
 );
 

@@ -12,21 +12,22 @@ type ClusterRow = Omit<ClusterRecord, "removed"> & { repls: number };
 export async function listClusters(): Promise<ClusterRow[]> {
   return db.queryAll<ClusterRow>`
     SELECT id, state, ingress, http_port AS "httpPort", listen, api_url AS "apiUrl",
-      (SELECT count(*) FROM placement WHERE cluster_id = cluster.id) AS repls
+      public_key AS "publicKey", (SELECT count(*) FROM placement WHERE cluster_id = cluster.id) AS repls
     FROM cluster ORDER BY id LIMIT ${MAX_LIST}`;
 }
 
 export async function findCluster(id: string): Promise<ClusterRow | null> {
   return db.queryRow<ClusterRow>`
     SELECT id, state, ingress, http_port AS "httpPort", listen, api_url AS "apiUrl",
-      (SELECT count(*) FROM placement WHERE cluster_id = cluster.id) AS repls
+      public_key AS "publicKey", (SELECT count(*) FROM placement WHERE cluster_id = cluster.id) AS repls
     FROM cluster WHERE id = ${id}`;
 }
 
 /** A cluster, within a transaction that depends on it. */
 export async function readCluster(tx: Transaction, id: string): Promise<ClusterRecord | null> {
   const row = await tx.queryRow<Omit<ClusterRecord, "removed">>`
-    SELECT id, state, ingress, http_port AS "httpPort", listen, api_url AS "apiUrl"
+    SELECT id, state, ingress, http_port AS "httpPort", listen, api_url AS "apiUrl",
+      public_key AS "publicKey"
     FROM cluster WHERE id = ${id}`;
   return row && { ...row, removed: false };
 }
@@ -37,9 +38,9 @@ export async function addCluster(cluster: ClusterRecord): Promise<boolean> {
     const existing = await readCluster(tx, cluster.id);
     if (existing) return isSameRegistration(existing, cluster);
     await tx.exec`
-      INSERT INTO cluster (id, state, ingress, http_port, listen, api_url)
+      INSERT INTO cluster (id, state, ingress, http_port, listen, api_url, public_key)
       VALUES (${cluster.id}, ${cluster.state}, ${cluster.ingress}, ${cluster.httpPort},
-        ${cluster.listen}, ${cluster.apiUrl})`;
+        ${cluster.listen}, ${cluster.apiUrl}, ${cluster.publicKey})`;
     await append(tx, { kind: "cluster", clusterId: cluster.id, cluster });
     return true;
   });
@@ -57,7 +58,7 @@ export async function changeCluster(
     if (fault) return fault;
     await tx.exec`
       UPDATE cluster SET state = ${changed.state}, ingress = ${changed.ingress},
-        listen = ${changed.listen} WHERE id = ${id}`;
+        listen = ${changed.listen}, public_key = ${changed.publicKey} WHERE id = ${id}`;
     await append(tx, { kind: "cluster", clusterId: id, cluster: changed });
     return undefined;
   });

@@ -18,6 +18,7 @@ const cluster = (id: string, change: Partial<ClusterRecord> = {}): ClusterRecord
   httpPort: 8080,
   listen: ["127.0.1.1:8080"],
   apiUrl: null,
+  publicKey: null,
   removed: false,
   ...change,
 });

@@ -58,5 +58,10 @@ export async function readLog(after: number, limit: number): Promise<LogEntry[]>
       from_cluster_id AS "fromClusterId", generation, migration_id AS "migrationId", cluster,
       hostname, present, at, traceparent
     FROM placement_log WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`;
-  return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
+  return rows.map((row) => ({
+    ...row,
+    // Entries from before there were keys have none.
+    cluster: row.cluster && { ...row.cluster, publicKey: row.cluster.publicKey ?? null },
+    at: row.at.toISOString(),
+  }));
 }

@@ -2,6 +2,7 @@ import { clusters } from "~encore/clients";
 
 import { outbound } from "../shared/outbound";
 import type { ContainerRef } from "./drivers/driver";
+import { learnControlKey } from "./trust";
 
 /** Requests may be held while it is asked: shorter than the hold budget (design section 4). */
 const ask = outbound("clusters", { timeoutMs: 2_000 });
@@ -48,5 +49,6 @@ export type LogEntry = TailAnswer["items"][number];
 export async function readLog(after: number, isQuick: boolean): Promise<readonly LogEntry[]> {
   const waitMs = isQuick ? 0 : TAIL_WAIT_MS;
   const answer = await askTail(() => clusters.tail({ after, waitMs, limit: TAIL_LIMIT }));
+  await learnControlKey(answer.controlKey);
   return answer.items;
 }

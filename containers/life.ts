@@ -3,6 +3,7 @@ import log from "encore.dev/log";
 import { registerReadiness } from "../shared/hosting";
 import type { Listener } from "../shared/listener";
 import { listenToAcks } from "./acks";
+import { beginToAccept } from "./authenticate";
 import { isLive } from "./core/lifecycle";
 import { host } from "./host";
 import { markerOf } from "./drivers/driver";
@@ -26,6 +27,7 @@ export async function begin(): Promise<void> {
     isolation: usersApart ? "a user for each" : "none",
     noNewPrivileges: launcher.setpriv !== null,
   });
+  beginToAccept();
   acks = listenToAcks();
   tail = startTail(reconcile);
   sweep = startSweep();

@@ -480,6 +480,7 @@ describe("the log", () => {
       httpPort: 8080,
       listen: ["127.0.2.1:8080"],
       apiUrl: null,
+      publicKey: null,
       removed: false,
     };
     await applyToCluster(east, [

@@ -66,6 +66,7 @@ function appendCluster(id: string, change: { apiUrl?: string; removed?: boolean 
     httpPort: 1,
     listen: [],
     apiUrl,
+    publicKey: null,
     removed,
   };
   append({ kind: "cluster", clusterId: id, cluster });

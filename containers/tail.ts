@@ -14,6 +14,7 @@ import { markCaughtUp } from "./runner";
 import { config } from "./settings";
 import { clusterStore, type ClusterStore } from "./store";
 import { cursor, knownClusters, REGISTRY, setCursor, setKnownCluster } from "./store-registry";
+import { forgetKeys } from "./trust";
 
 const applying = new KeyedLock();
 const RETRY = { minMs: 50, maxMs: 2_000 };
@@ -148,8 +149,10 @@ async function applyTo(
 
 async function applyToRegistry(state: TailState, entries: readonly LogEntry[]): Promise<void> {
   const changes = entries.flatMap(({ cluster }) => cluster ?? []);
-  for (const { id, apiUrl, removed } of changes) await setKnownCluster(id, apiUrl, removed);
-  if (changes.length > 0) await adoptClusters(state);
+  if (changes.length === 0) return;
+  for (const change of changes) await setKnownCluster(change);
+  forgetKeys();
+  await adoptClusters(state);
 }
 
 /** Idempotent: the same entry may come twice, after a crash or beside a command that says the same. */

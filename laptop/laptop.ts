@@ -89,6 +89,7 @@ function placeFiles(stateDir: string, logFile: string): void {
   process.env.STELE_DIR = stateDir;
   process.env.STELE_TOKEN_FILE ??= join(stateDir, "token");
   process.env.STELE_HOP_SECRET_FILE ??= join(stateDir, "hop-secret");
+  process.env.STELE_DEPLOYMENT_KEY_FILE ??= join(stateDir, "deployment-key");
   process.env.STELE_DNS_SNAPSHOT ??= join(stateDir, "dns-snapshot.json");
   if (logFile !== "-") process.env.ENCORE_LOG_FILE = logFile || join(stateDir, "stele.log");
 }

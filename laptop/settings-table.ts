@@ -3,6 +3,7 @@ import { settings as clusters } from "../clusters/settings";
 import { settings as containers } from "../containers/settings";
 import { settings as dns } from "../dns/settings";
 import { settings as proxy } from "../proxy/settings";
+import { settings as channel } from "../shared/channel/settings";
 import { type Setting, settingsFaults, type SettingsTable } from "../shared/settings";
 import { settings as laptop } from "./settings";
 
@@ -13,6 +14,7 @@ const ROOMS: ReadonlyArray<readonly [room: string, table: SettingsTable]> = [
   ["containers", containers],
   ["proxy", proxy],
   ["dns", dns],
+  ["channel", channel],
 ];
 
 /** Ours by name, but read by something else: the command line, the tests, the runtime itself. */

@@ -1,6 +1,9 @@
-import { containers } from "~encore/clients";
+import { APIError, ErrCode } from "encore.dev/api";
+import { clusters, containers } from "~encore/clients";
 
+import { command, receiverOf } from "../shared/channel/cluster";
 import { outbound } from "../shared/outbound";
+import { createAddressBook } from "./address-book";
 
 /** What every command to a cluster carries; the receiver fences by it. */
 export interface Command {
@@ -32,25 +35,32 @@ export interface Frozen {
   readonly reason: string;
 }
 
+type Stage = Command & { readonly name: string; readonly owner: string; readonly peer: string };
+type CopyFiles = Command & { readonly fromCluster: string; readonly final: boolean };
+type Freeze = Command & { readonly cut: boolean };
+type Tombstone = Command & { readonly to: string };
+type Thaw = Command & { readonly restart: boolean };
+type DrainOld = Command & { readonly oldGeneration: number; readonly waitMs: number };
+
 /**
  * The commands of one cluster. Each may be repeated, come late or come twice. A method rejects when
  * it is not known whether the command was carried out: it is then sent again.
  */
 export interface ClusterClient {
   inspect(command: Command): Promise<Inspected>;
-  stage(command: Command & { name: string; owner: string; peer: string }): Promise<CommandResult>;
-  copyFiles(command: Command & { fromCluster: string; final: boolean }): Promise<CommandResult>;
-  freeze(command: Command & { cut: boolean }): Promise<Frozen>;
+  stage(command: Stage): Promise<CommandResult>;
+  copyFiles(command: CopyFiles): Promise<CommandResult>;
+  freeze(command: Freeze): Promise<Frozen>;
   boot(command: Command): Promise<CommandResult>;
   /** `leaseUntil`, ISO 8601: the commit must not come later. */
   verify(command: Command): Promise<CommandResult & { leaseUntil: string }>;
   activate(command: Command): Promise<CommandResult>;
-  tombstone(command: Command & { to: string }): Promise<CommandResult>;
+  tombstone(command: Tombstone): Promise<CommandResult>;
   /** Done means that the destination is stopped and fenced, durably. */
   unstage(command: Command): Promise<CommandResult>;
-  thaw(command: Command & { restart: boolean }): Promise<CommandResult>;
+  thaw(command: Thaw): Promise<CommandResult>;
   /** False when something is still in flight at the old container after `waitMs`. */
-  drainOld(command: Command & { oldGeneration: number; waitMs: number }): Promise<boolean>;
+  drainOld(command: DrainOld): Promise<boolean>;
   cleanup(command: Command): Promise<CommandResult>;
 }
 
@@ -69,25 +79,53 @@ function guards(): (clusterId: string, timeoutMs: number) => Guard {
 
 const guardOf = guards();
 
-/** Commands to clusters whose `containers` service is one of this application's. */
-export function localClient(clusterId: string, timeoutMs: number): ClusterClient {
+/** Where a cluster is, kept for a while: the registry rarely changes, and may be away. */
+const addresses = createAddressBook({
+  find: (clusterId) => clusters.clusterAddress({ clusterId }),
+  isGone: (error) => error instanceof APIError && error.code === ErrCode.NotFound,
+  now: () => performance.now(),
+});
+
+/** Sends one command, by a typed call or signed, whichever way leads to the cluster. */
+type Way = <C extends Command, A>(
+  name: keyof ClusterClient,
+  local: (command: C) => Promise<A>,
+) => (command: C) => Promise<A>;
+
+function wayTo(clusterId: string, timeoutMs: number): Way {
   const guarded = guardOf(clusterId, timeoutMs);
+  return (name, local) => (fields) =>
+    guarded(async (signal) => {
+      const receiver = receiverOf(await addresses(clusterId));
+      return receiver ? await command(receiver, { name, fields, signal }) : await local(fields);
+    });
+}
+
+/** The commands of a cluster, wherever its `containers` service is. */
+export function clusterClient(clusterId: string, timeoutMs: number): ClusterClient {
+  const way = wayTo(clusterId, timeoutMs);
+  const result =
+    <C extends Command>(send: (command: C) => Promise<{ outcome: string; reason?: string }>) =>
+    async (order: C): Promise<CommandResult> =>
+      toResult(await send(order));
+  const verify = way("verify", (order) => containers.verify(order));
+  const drainOld = way("drainOld", (order: DrainOld) => containers.drainOld(order));
   return {
-    inspect: (command) => guarded(() => containers.inspect(command)),
-    stage: async (command) => toResult(await guarded(() => containers.stage(command))),
-    copyFiles: async (command) => toResult(await guarded(() => containers.copyFiles(command))),
-    freeze: (command) => guarded(() => containers.freeze(command)),
-    boot: async (command) => toResult(await guarded(() => containers.boot(command))),
-    verify: async (command) => {
-      const verified = await guarded(() => containers.verify(command));
+    inspect: way("inspect", (order) => containers.inspect(order)),
+    stage: result(way("stage", (order: Stage) => containers.stage(order))),
+    copyFiles: result(way("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
+    freeze: way("freeze", (order: Freeze) => containers.freeze(order)),
+    boot: result(way("boot", (order) => containers.boot(order))),
+    verify: async (order) => {
+      const verified = await verify(order);
       return { ...toResult(verified), leaseUntil: verified.leaseUntil };
     },
-    activate: async (command) => toResult(await guarded(() => containers.activate(command))),
-    tombstone: async (command) => toResult(await guarded(() => containers.tombstone(command))),
-    unstage: async (command) => toResult(await guarded(() => containers.unstage(command))),
-    thaw: async (command) => toResult(await guarded(() => containers.thaw(command))),
-    drainOld: async (command) => (await guarded(() => containers.drainOld(command))).done,
-    cleanup: async (command) => toResult(await guarded(() => containers.cleanup(command))),
+    activate: result(way("activate", (order) => containers.activate(order))),
+    tombstone: result(way("tombstone", (order: Tombstone) => containers.tombstone(order))),
+    unstage: result(way("unstage", (order) => containers.unstage(order))),
+    thaw: result(way("thaw", (order: Thaw) => containers.thaw(order))),
+    drainOld: async (order) => (await drainOld(order)).done,
+    cleanup: result(way("cleanup", (order) => containers.cleanup(order))),
   };
 }
 

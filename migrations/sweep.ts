@@ -6,7 +6,7 @@ import log from "encore.dev/log";
 import { outbound } from "../shared/outbound";
 import { authority } from "./authority";
 import { announce } from "./changes";
-import { localClient } from "./cluster-client";
+import { clusterClient } from "./cluster-client";
 import { createCoordinator } from "./coordinator";
 import { TIMEOUT_MS } from "./core/limits";
 import { createGate } from "./gate";
@@ -39,7 +39,7 @@ const coordinator = createCoordinator({
   journal: store,
   outside: {
     authority,
-    client: localClient,
+    client: clusterClient,
     publish: async (event) => {
       await broker(() => replMoved.publish(event));
     },

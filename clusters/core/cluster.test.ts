@@ -9,6 +9,7 @@ const east: ClusterRecord = {
   httpPort: 8080,
   listen: ["127.0.1.1:8080", "[::1]:8080"],
   apiUrl: null,
+  publicKey: null,
   removed: false,
 };
 

@@ -4,6 +4,7 @@ import {
   checkClusterId,
   checkListen,
   checkPort,
+  checkPublicKey,
   type Fault,
 } from "./names";
 
@@ -21,6 +22,8 @@ export interface ClusterRecord {
   listen: string[];
   /** Where its control API is; null for a cluster that the reader's own process serves. */
   apiUrl: string | null;
+  /** Whose signature its answers and requests have; set exactly when `apiUrl` is. */
+  publicKey: string | null;
   removed: boolean;
 }
 
@@ -29,6 +32,7 @@ export interface ClusterChange {
   readonly state?: ClusterState;
   readonly ingress?: string[];
   readonly listen?: string[];
+  readonly publicKey?: string;
 }
 
 export function applyChange(cluster: ClusterRecord, change: ClusterChange): ClusterRecord {
@@ -46,8 +50,22 @@ export function checkCluster(cluster: ClusterRecord): Fault {
     checkPort(cluster.httpPort) ??
     first(cluster.listen, checkListen) ??
     (cluster.apiUrl === null ? undefined : checkApiUrl(cluster.apiUrl)) ??
+    checkKey(cluster) ??
     repeated(cluster.listen)
   );
+}
+
+function checkKey({ id, apiUrl, publicKey }: ClusterRecord): Fault {
+  if (publicKey !== null && apiUrl === null) {
+    return `Cannot pin a public key of cluster "${id}": it has no API URL to be asked at`;
+  }
+  if (apiUrl !== null && publicKey === null) {
+    return (
+      `Cannot use cluster "${id}" at "${apiUrl}" without its public key: ` +
+      "commands to it could not be told from forgeries; it is in its deployment-key.pub"
+    );
+  }
+  return publicKey === null ? undefined : checkPublicKey(publicKey);
 }
 
 /** Whether two registrations say the same, so that repeating one is no error. The state is no part of it. */
@@ -55,6 +73,7 @@ export function isSameRegistration(a: ClusterRecord, b: ClusterRecord): boolean 
   return (
     a.httpPort === b.httpPort &&
     a.apiUrl === b.apiUrl &&
+    a.publicKey === b.publicKey &&
     isSameList(a.ingress, b.ingress) &&
     isSameList(a.listen, b.listen)
   );

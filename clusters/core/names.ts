@@ -8,6 +8,7 @@ const CLUSTER_ID = /^[a-z][a-z0-9-]{0,30}$/;
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
 const HOST_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?$/;
 const API_URL = /^https?:\/\/[a-z0-9.-]+(:\d{1,5})?$|^https?:\/\/\[[0-9a-f:.]+\](:\d{1,5})?$/i;
+const PUBLIC_KEY = /^[A-Za-z0-9_-]{43}$/;
 /** A DNS label may be that long (RFC 1035 section 2.3.4). */
 const MAX_LABEL = 63;
 /** A name in text form, without the dot of the root (RFC 1035 section 2.3.4). */
@@ -82,6 +83,12 @@ export function checkListen(listen: string): Fault {
 export function checkApiUrl(url: string): Fault {
   if (API_URL.test(url)) return undefined;
   return `Cannot use "${url}" as an API URL: expected http(s)://host[:port], without a path`;
+}
+
+/** An Ed25519 public key: 32 bytes as base64url. */
+export function checkPublicKey(key: string): Fault {
+  if (PUBLIC_KEY.test(key)) return undefined;
+  return `Cannot use "${key}" as a public key: expected 43 characters of base64url (Ed25519)`;
 }
 
 function isIpv4(text: string): boolean {

@@ -1,0 +1,69 @@
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+} from "node:crypto";
+import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** Who this deployment is to the others. */
+export interface DeploymentKey {
+  readonly privateKey: KeyObject;
+  /** 32 bytes as base64url: what the others pin. */
+  readonly publicKey: string;
+}
+
+const PUBLIC_KEY = /^[A-Za-z0-9_-]{43}$/;
+
+/** The key from the setting, or from its file, which is made when it is missing. Throws when it is no key. */
+export function loadDeploymentKey(setting: string, file: string): DeploymentKey {
+  const privateKey = parsePrivateKey(setting === "" ? readOrMake(file) : setting);
+  const { x: publicKey = "" } = createPublicKey(privateKey).export({ format: "jwk" });
+  if (setting === "") writeFileSync(`${file}.pub`, `${publicKey}\n`, { mode: 0o644 });
+  return { privateKey, publicKey };
+}
+
+/** PKCS #8, as PEM or only its line of base64: `openssl genpkey -algorithm ed25519` writes one. */
+function parsePrivateKey(text: string): KeyObject {
+  const der = Buffer.from(text.replaceAll(/-----[A-Z ]+-----|\s/g, ""), "base64");
+  try {
+    const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+    if (key.asymmetricKeyType === "ed25519") return key;
+  } catch {
+    // Said below, without the text, which is a secret.
+  }
+  throw new Error("Cannot use the deployment key: expected an Ed25519 private key in PKCS #8");
+}
+
+function readOrMake(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const draft = `${file}.${randomUUID()}`;
+  writeFileSync(draft, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
+  try {
+    // Whole or not at all, and only once: of two processes that start together, both read one key.
+    linkSync(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    unlinkSync(draft);
+  }
+  return readFileSync(file, "utf8");
+}
+
+/** Undefined when the text is no public key. */
+export function parsePublicKey(text: string): KeyObject | undefined {
+  if (!PUBLIC_KEY.test(text)) return undefined;
+  try {
+    return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: text }, format: "jwk" });
+  } catch {
+    return undefined;
+  }
+}
