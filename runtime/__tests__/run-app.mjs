@@ -25,7 +25,7 @@ Object.assign(process.env, {
   ENCORE_APP_META_PATH: join(state, "model.json"),
   ENCORE_INFRA_CONFIG_PATH: join(state, "infra.json"),
   ENCORE_LISTEN_ADDR: listen,
-  ENCORE_LOG: "warn",
+  ENCORE_LOG: process.env.ENCORE_LOG ?? "warn",
 });
 process.chdir(root);
 const { control } = createRequire(import.meta.url)(native);
