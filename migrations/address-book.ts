@@ -5,11 +5,11 @@ import { singleFlight } from "../shared/single-flight";
 const FRESH_MS = 2_000;
 
 export interface Registry {
-  find(clusterId: string): Promise<ClusterAddress>;
+  readonly find: (clusterId: string) => Promise<ClusterAddress>;
   /** Whether an error says that there is no such cluster any more. */
-  isGone(error: unknown): boolean;
+  readonly isGone: (error: unknown) => boolean;
   /** Milliseconds. */
-  now(): number;
+  readonly now: () => number;
 }
 
 /**

@@ -38,7 +38,7 @@ export interface OpenAnswer {
   /** To be read to its end, or destroyed. */
   readonly body: IncomingMessage;
   /** Whether the receiver has signed this answer with that body. */
-  isSigned(bodyHash: string): boolean;
+  readonly isSigned: (bodyHash: string) => boolean;
 }
 
 /** Below the 5 s after which Node's servers close idle connections. */
