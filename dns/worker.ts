@@ -69,7 +69,17 @@ async function listenAll(addresses: readonly ListenAddress[]): Promise<void> {
   tell({ kind: "listening", addresses: udp.map(({ address }) => address) });
 }
 
+/** What was sent before the end was told is answered: a turn of the event loop brings what has arrived. */
+async function answerArrived(graceMs: number): Promise<void> {
+  const end = performance.now() + graceMs;
+  for (let seen = -1; seen !== totals.udpQueries && performance.now() < end;) {
+    seen = totals.udpQueries;
+    await new Promise(setImmediate);
+  }
+}
+
 async function closeAll(graceMs: number): Promise<void> {
+  await answerArrived(graceMs);
   const closing = [...udp.map((one) => one.close()), ...tcp.map((one) => one.close(graceMs))];
   udp.length = 0;
   tcp.length = 0;

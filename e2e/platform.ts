@@ -30,7 +30,7 @@ export async function until<T>(
   throw new Error(`Not within ${deadlineMs} ms: ${what}${last}`);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
   const bound = server.address();

@@ -297,10 +297,50 @@ describe("a coordinator", () => {
     first.kick();
     await vi.advanceTimersByTimeAsync(10);
     hangs = false;
-    await first.stop();
+    await first.stop(1_000);
     coordinate(world, journal, "second").kick();
     await untilOver(journal);
     expectWhole({ world, journal });
+  });
+
+  it("lets requests through that it holds before it stops, and nothing more", async () => {
+    const world = createTestWorld({
+      running: true,
+      interfere: async (name, when) => {
+        if (name === "boot" && when === "before") {
+          await new Promise((resolve) => {
+            setTimeout(resolve, 1_000);
+          });
+        }
+      },
+    });
+    const journal = createTestJournal(newRow("handoff"));
+    const first = coordinate(world, journal, "first");
+    first.kick();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(world.source.route).toBe("frozen");
+    const stopped = first.stop(10_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    await stopped;
+    expect(world.source.route).toBe("tombstone");
+    expect(world.commands).not.toContain("cleanup");
+    coordinate(world, journal, "second").kick();
+    await untilOver(journal);
+    expectWhole({ world, journal });
+  });
+
+  it("does not wait for what it holds beyond its deadline", async () => {
+    const world = createTestWorld({
+      running: true,
+      interfere: (name, when) => (name === "boot" && when === "before" ? never : undefined),
+    });
+    const first = coordinate(world, createTestJournal(newRow("handoff")), "first");
+    first.kick();
+    await vi.advanceTimersByTimeAsync(500);
+    const stopped = first.stop(1_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    await stopped;
+    expect(world.source.route).toBe("frozen");
   });
 
   it("stops working on what another has taken over", async () => {

@@ -32,8 +32,11 @@ export interface Coordinator {
   abort(migrationId: string): void;
   /** Renews the leases, and looks for work that nobody does. Called on a timer. */
   tick(): Promise<void>;
-  /** Lets go of everything, so that another process can go on at once. */
-  stop(): Promise<void>;
+  /**
+   * Lets go of everything, so that another process can go on at once; of moves that hold requests when
+   * these are let through, or after `deadlineMs`.
+   */
+  stop(deadlineMs: number): Promise<void>;
 }
 
 interface Running {
@@ -107,16 +110,17 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     kick: () => void sweep(),
     abort: (migrationId) => running.get(migrationId)?.control.raise("abort"),
     tick: async () => {
-      if (stopped) return;
       await renew().catch(warn("cannot renew the leases of migrations"));
+      if (stopped) return;
       await sweep();
       await republish(options).catch(warn("cannot publish repl.moved again"));
     },
-    stop: async () => {
+    stop: async (deadlineMs) => {
       stopped = true;
       await sweeping;
       for (const { control } of running.values()) control.raise("stopping");
-      await Promise.all([...running.values()].map(({ over }) => over));
+      const all = Promise.all([...running.values()].map(({ over }) => over));
+      await Promise.race([all, expiry(deadlineMs)]);
     },
   };
 }
@@ -132,6 +136,10 @@ async function republish({ journal, outside }: CoordinatorOptions): Promise<void
 function eventOf(moved: Unpublished): Parameters<Outside["publish"]>[0] {
   const { id: migrationId, seq, replId, from, to, generation, traceparent } = moved;
   return { v: 1, seq, replId, migrationId, from, to, generation, traceparent };
+}
+
+function expiry(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 function ignore(): void {

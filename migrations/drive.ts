@@ -9,7 +9,15 @@ import {
   mayRetry,
   RETRY_BACKOFF,
 } from "./core/limits";
-import { type Effect, enter, isBeforeCommit, isTerminal, next, type State } from "./core/migration";
+import {
+  type Effect,
+  enter,
+  isBeforeCommit,
+  isTerminal,
+  mayHold,
+  next,
+  type State,
+} from "./core/migration";
 import { CARRY_OUT, type Outcome, type Outside, type Work } from "./effects";
 import type { Pass } from "./gate";
 import type * as store from "./store";
@@ -271,7 +279,10 @@ class Drive {
   }
 
   private listenFor(): readonly Interruption[] {
-    return isBeforeCommit(this.state.phase) ? ["lost", "stopping", "abort"] : ["lost", "stopping"];
+    // A process that ends first lets through whom it holds: nobody else would, before its successor.
+    const holds = this.work.row.frozenAt !== null && mayHold(this.state);
+    const always: readonly Interruption[] = holds ? ["lost"] : ["lost", "stopping"];
+    return isBeforeCommit(this.state.phase) ? [...always, "abort"] : always;
   }
 
   private warn(message: string, error: unknown): void {

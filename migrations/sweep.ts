@@ -32,6 +32,9 @@ const REFUSALS: readonly ErrCode[] = [
   ErrCode.AlreadyExists,
 ];
 
+/** Proxies hold no request for longer (design section 4), so nothing is gained by waiting on. */
+const MAX_HOLD_MS = 10_000;
+
 const broker = outbound("the topic repl.moved", { timeoutMs: TIMEOUT_MS.publish_moved });
 
 /** Carries out the migrations that this process has claimed. */
@@ -70,7 +73,7 @@ export function startSweep(): void {
   void tick();
 }
 
-export async function stopSweep(): Promise<void> {
+export async function stopSweep(deadlineMs: number): Promise<void> {
+  await coordinator.stop(Math.min(deadlineMs, MAX_HOLD_MS));
   clearInterval(timer);
-  await coordinator.stop();
 }

@@ -38,6 +38,8 @@ const LF = 10;
 /** A visitor's HTTP/1.1 connection: heads in, one exchange at a time, responses out in order. */
 export class Connection implements Visitor {
   readonly clientIp: string;
+  readonly late: boolean;
+  fromPeer = false;
   /** When to act if nothing comes; 0: never. */
   deadline: number;
   private state: State = State.Head;
@@ -60,6 +62,7 @@ export class Connection implements Visitor {
   ) {
     const address = socket.remoteAddress ?? "0.0.0.0";
     this.clientIp = address.startsWith("::ffff:") ? address.slice(7) : address;
+    this.late = host.draining;
     this.deadline = host.now + LIMITS.idleMs;
     socket.on("error", ignore);
     socket.on("data", (bytes: Buffer) => this.data(bytes));

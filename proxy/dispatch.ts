@@ -101,6 +101,7 @@ export class Dispatcher {
     );
     if (hop === undefined || (repl !== undefined && repl.id !== hop.replId)) return false;
     exchange.hop = hop;
+    exchange.visitor.fromPeer = true;
     exchange.repl = repl ?? this.table.get(hop.replId);
     exchange.minGeneration = hop.minGeneration;
     exchange.clientIp = hop.clientIp;

@@ -23,6 +23,10 @@ export interface Visitor {
   /** It came over the cluster's own ingress, so its next connection should go where DNS says. */
   readonly nudged: boolean;
   readonly aheadBytes: number;
+  /** It connected when the proxy had begun to drain. */
+  readonly late: boolean;
+  /** A request of another cluster's proxy came over it. */
+  fromPeer: boolean;
   /** What was read behind the head; the exchange gives back what is not its body. */
   takeAhead(): Buffer | undefined;
   giveBack(bytes: Buffer): void;

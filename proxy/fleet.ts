@@ -115,9 +115,14 @@ export function whyUnready(): string | null {
 }
 
 export async function closeFleet(deadlineMs: number): Promise<void> {
+  const endsAt = performance.now() + deadlineMs;
   clearInterval(timer);
   await scanning;
-  await Promise.all([...proxies.values()].map((proxy) => proxy.close(deadlineMs)));
+  const all = [...proxies.values()];
+  // What a visitor of one asked for may come from another: none closes before all visitors have theirs.
+  if (all.length > 1) await Promise.all(all.map((proxy) => proxy.drainVisitors(deadlineMs)));
+  const leftMs = Math.max(0, endsAt - performance.now());
+  await Promise.all(all.map((proxy) => proxy.close(leftMs)));
   proxies.clear();
   await listener?.close();
 }

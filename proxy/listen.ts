@@ -53,6 +53,7 @@ export class ClusterProxy {
   private ackDirty = false;
   private renewFailed = false;
   private closing = false;
+  private closed = false;
   private deaths = 0;
   private startedAt = 0;
   private nextStats = 1;
@@ -270,20 +271,29 @@ export class ClusterProxy {
     return { ...stats, ...this.fields() };
   }
 
+  /** Takes no new visitors and lets what is in flight finish; other clusters' proxies are served on. */
+  async drainVisitors(deadlineMs: number): Promise<void> {
+    await this.drain("visitors", deadlineMs);
+  }
+
   /** Ends accepting, lets what is in flight finish, and gives the lease back. */
   async close(deadlineMs: number): Promise<void> {
-    if (this.closing) return;
+    if (this.closed) return;
+    this.closed = true;
+    await this.drain("all", deadlineMs);
+    clearInterval(this.timer);
+    await this.worker?.terminate();
+    await store.leave(this.clusterId, this.instanceId).catch(() => undefined);
+  }
+
+  private async drain(who: "visitors" | "all", deadlineMs: number): Promise<void> {
     this.closing = true;
     const { worker } = this;
-    if (worker !== undefined) {
-      await new Promise<void>((resolve) => {
-        this.onDrained = resolve;
-        worker.once("exit", () => resolve());
-        this.tell({ kind: "drain", deadlineMs });
-      });
-    }
-    clearInterval(this.timer);
-    await worker?.terminate();
-    await store.leave(this.clusterId, this.instanceId).catch(() => undefined);
+    if (worker === undefined) return;
+    await new Promise<void>((resolve) => {
+      this.onDrained = resolve;
+      worker.once("exit", () => resolve());
+      this.tell({ kind: "drain", who, deadlineMs });
+    });
   }
 }

@@ -23,7 +23,8 @@ export type ToWorker =
   /** All routes read since the worker asked have been sent before this. */
   | { readonly kind: "reread" }
   | { readonly kind: "stats"; readonly id: number }
-  | { readonly kind: "drain"; readonly deadlineMs: number };
+  /** `visitors`: other clusters' proxies are served on, until a drain of all. */
+  | { readonly kind: "drain"; readonly who: "visitors" | "all"; readonly deadlineMs: number };
 
 export interface Hit {
   readonly replId: string;

@@ -439,4 +439,30 @@ describe("a drain", () => {
     await drained;
     expect(bench.proxy.listening).toEqual([]);
   });
+
+  it("serves what was held, by the cluster that drains beside it, and no newcomer", async () => {
+    const west = await Bench.open({ clusterId: "west" });
+    bench.peer("west", west.port);
+    west.peer("east", bench.port);
+    bench.route({ state: "frozen", generation: 1 });
+    const held = await bench.client();
+    held.send(get("/"));
+    await bench.when("a held request", () => bench.proxy.stats().held === 1);
+
+    const drained = [bench.proxy.drainVisitors(4_000), west.proxy.drainVisitors(4_000)];
+    await drained[1];
+    const newcomer = await west.client();
+    newcomer.send(get("/"));
+    await newcomer.end();
+    expect(newcomer.received).toBe("");
+
+    origin.serve(() => ok("moved"));
+    west.serve(origin, { generation: 2 });
+    bench.route({ state: "tombstone", generation: 2, peer: "west" });
+    expect(await held.until("moved")).toContain("Connection: close\r\n");
+    held.destroy();
+    await drained[0];
+    await Promise.all([bench.proxy.drain(1_000), west.proxy.drain(1_000)]);
+    expect([bench.proxy.listening, west.proxy.listening]).toEqual([[], []]);
+  });
 });

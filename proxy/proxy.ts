@@ -68,6 +68,8 @@ export class ProxyServer implements ConnectionHost {
   now = monotonicMs();
   date = new Date().toUTCString();
   draining = false;
+  /** While it drains: whether other clusters' proxies may still ask. */
+  private peersServed = false;
   readonly bodyLimit: number;
   readonly headMs: number;
   readonly responseHeadMs: number;
@@ -162,7 +164,17 @@ export class ProxyServer implements ConnectionHost {
 
   closed(connection: Connection): void {
     this.connections.delete(connection);
-    if (this.connections.size === 0) this.drained?.();
+    this.lookDrained();
+  }
+
+  private lookDrained(): void {
+    for (const connection of this.connections) if (this.waitsFor(connection)) return;
+    this.drained?.();
+  }
+
+  /** Who a drain waits for: while peers are still served, they end with the last of their visitors. */
+  private waitsFor({ late, fromPeer }: Connection): boolean {
+    return !this.peersServed || !(late || fromPeer);
   }
 
   // What the platform says.
@@ -219,27 +231,40 @@ export class ProxyServer implements ConnectionHost {
   }
 
   /**
-   * Accepts nothing new, ends idle connections after a moment (a request may be on its way on them) and
-   * long-lived ones at a boundary; resolves when none is left, or after `deadlineMs`.
+   * Takes no new visitors, ends idle connections after a moment (a request may be on its way on them)
+   * and long-lived ones at a boundary; resolves when no visitor is left, or after `deadlineMs`. Other
+   * clusters' proxies are served on: what their visitors asked for may have to come from here.
    */
+  async drainVisitors(deadlineMs: number): Promise<void> {
+    this.peersServed = true;
+    await this.endConnections(deadlineMs);
+  }
+
+  /** Accepts nothing more from anybody; resolves when no connection is left, or after `deadlineMs`. */
   async drain(deadlineMs: number): Promise<void> {
-    this.refresh();
+    this.peersServed = false;
+    await this.endConnections(deadlineMs);
+    this.destroy();
+  }
+
+  private async endConnections(deadlineMs: number): Promise<void> {
+    // Whoever connected before is accepted in this turn of the event loop: closing would reset them.
+    await new Promise(setImmediate);
     this.draining = true;
-    for (const address of this.listening) this.unlisten(address);
+    this.refresh();
+    if (!this.peersServed) for (const address of this.listening) this.unlisten(address);
     const graceMs = Math.min(1_000, deadlineMs / 2);
     for (const connection of this.connections) {
-      connection.drain(this.now + Math.random() * graceMs);
+      if (this.waitsFor(connection)) connection.drain(this.now + Math.random() * graceMs);
     }
-    if (this.connections.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, deadlineMs);
-        this.drained = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.destroy();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.lookDrained();
+    });
   }
 
   /** Ends everything at once. */
@@ -254,6 +279,12 @@ export class ProxyServer implements ConnectionHost {
 
   accept(exchange: Exchange): void {
     this.refresh();
+    const { visitor, head } = exchange;
+    if (visitor.late && head.hop === "") {
+      // As if nobody listened any more: not a byte of an answer, so it may be asked elsewhere.
+      visitor.reset();
+      return;
+    }
     this.requests++;
     this.inFlight++;
     exchange.counted = true;

@@ -45,6 +45,10 @@ async function listen(wanted: readonly string[]): Promise<void> {
   tell({ kind: "listening", addresses: proxy.listening, faults });
 }
 
+function drain(who: "visitors" | "all", deadlineMs: number): Promise<void> {
+  return who === "all" ? proxy.drain(deadlineMs) : proxy.drainVisitors(deadlineMs);
+}
+
 /** One after the other: two lists at once would bind an address twice. */
 let listening = Promise.resolve();
 
@@ -72,7 +76,7 @@ function obey(message: ToWorker): void {
       tell({ kind: "stats", id: message.id, stats: proxy.stats() });
       return;
     case "drain":
-      void proxy.drain(message.deadlineMs).then(() => tell({ kind: "drained" }));
+      void drain(message.who, message.deadlineMs).then(() => tell({ kind: "drained" }));
   }
 }
 

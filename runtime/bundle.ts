@@ -1,16 +1,35 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import type { Metafile } from "esbuild";
+import type { BuildOptions, Metafile } from "esbuild";
 
 const ENTRYPOINT = "encore.gen/internal/entrypoints/combined/main.ts";
 
 /** Where a bundle's sources and their hashes are noted, beside it. */
 const STAMP_SUFFIX = ".sources.json";
 
+/** How Encore's bundler makes one ES module of an application: packages left outside, tests dropped. */
+export function appBuild(root: string, outfile: string): BuildOptions {
+  return {
+    absWorkingDir: root,
+    entryPoints: [join(root, ENTRYPOINT)],
+    outfile,
+    bundle: true,
+    treeShaking: true,
+    platform: "node",
+    format: "esm",
+    target: ["es2022", "node21"],
+    charset: "utf8",
+    packages: "external",
+    define: { ENCORE_DROP_TESTS: "true" },
+    sourcemap: "linked",
+    metafile: true,
+    logLevel: "silent",
+  };
+}
+
 /**
- * Bundles the application as Encore does: one ES module, packages left outside, tests dropped.
- * Does nothing while no source has changed.
+ * Bundles the application as Encore does. Does nothing while no source has changed.
  *
  * @returns the bundle's path
  */
@@ -21,21 +40,8 @@ export async function bundleApp(root: string, stateDir: string): Promise<string>
   if (existsSync(outfile) && isUpToDate(root, stamp)) return outfile;
   const { build } = await import("esbuild");
   mkdirSync(dirname(outfile), { recursive: true, mode: 0o700 });
-  const result = await build({
-    absWorkingDir: root,
-    entryPoints: [join(root, ENTRYPOINT)],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "es2022",
-    packages: "external",
-    define: { ENCORE_DROP_TESTS: "true" },
-    sourcemap: true,
-    metafile: true,
-    logLevel: "silent",
-  });
-  writeFileSync(stamp, JSON.stringify(hashSources(root, result.metafile)));
+  const { metafile } = await build(appBuild(root, outfile));
+  writeFileSync(stamp, JSON.stringify(hashSources(root, metafile as Metafile)));
   return outfile;
 }
 

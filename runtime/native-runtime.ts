@@ -27,7 +27,8 @@ import { Upstreams } from "./remote/upstream";
 import { Runner } from "./runner";
 import { SDK_VERSION } from "./sdk-version";
 
-const DEFAULT_LISTEN_ADDR = "127.0.0.1:4000";
+/** As in Encore: an image is told its port at most. */
+const DEFAULT_PORT = "8080";
 
 const NO_MODEL: AppModel = {
   services: [],
@@ -259,7 +260,7 @@ export class Runtime {
     if (this.#testMode) return "";
     const { appId, envName } = this.#infra.metadata;
     this.#listener = new Listener({ appId, envName }, this.#answering());
-    const { host, port } = parseAddress(process.env["ENCORE_LISTEN_ADDR"] ?? DEFAULT_LISTEN_ADDR);
+    const { host, port } = parseAddress(listenAddress(process.env));
     const address = await this.#listener.listen(host, port);
     await Promise.all([this.#pubsub.start(), this.#crons.start()]);
     return address;
@@ -347,6 +348,10 @@ function loadModel(): AppModel {
 function loadInfra(): InfraConfig {
   const path = process.env["ENCORE_INFRA_CONFIG_PATH"];
   return path === undefined ? parseInfraConfig({}) : loadInfraConfig(path);
+}
+
+function listenAddress({ ENCORE_LISTEN_ADDR, PORT }: NodeJS.ProcessEnv): string {
+  return ENCORE_LISTEN_ADDR ?? `0.0.0.0:${PORT ?? DEFAULT_PORT}`;
 }
 
 /** @throws Error unless the text is `host:port` */

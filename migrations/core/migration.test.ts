@@ -9,6 +9,7 @@ import {
   isBeforeCommit,
   isCommitted,
   isTerminal,
+  mayHold,
   type Mode,
   next,
   type Phase,
@@ -229,6 +230,14 @@ describe("any migration", () => {
         }
       }
     }
+  });
+
+  it("may hold requests from its freeze to the tombstone or the thaw, and at no other time", () => {
+    const phases = ROUTES.handoff.filter((phase) => mayHold(enter(phase, "handoff")));
+    expect(phases).toEqual(["freezing", "delta", "booting", "verifying", "switching"]);
+    expect(mayHold(enter("aborting", "handoff"))).toBe(true);
+    expect(mayHold({ phase: "switching", mode: "handoff", effect: "tombstone_source" })).toBe(true);
+    expect(mayHold({ phase: "switching", mode: "handoff", effect: "publish_moved" })).toBe(false);
   });
 
   it("repeats a phase from its first effect after a crash", () => {

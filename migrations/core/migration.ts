@@ -136,11 +136,19 @@ const BEFORE_COMMIT: readonly Phase[] = [
   ...(["freezing", "delta", "booting", "verifying"] as const),
 ];
 const AFTER_COMMIT: readonly Phase[] = ["switching", "draining", "cleaning", "completed"];
+const HOLDING: readonly Phase[] = [
+  ...(["freezing", "delta", "booting", "verifying", "switching", "aborting"] as const),
+];
 const TERMINAL: readonly Phase[] = ["completed", "rolled_back"];
 
 /** Still undecided, as far as is known here: an abort may win. */
 export function isBeforeCommit(phase: Phase): boolean {
   return BEFORE_COMMIT.includes(phase);
+}
+
+/** Visitors may be waiting at the source from its freeze until it thaws or forwards them. */
+export function mayHold({ phase, effect }: State): boolean {
+  return HOLDING.includes(phase) && effect !== "publish_moved";
 }
 
 /** The repl's home is the destination. */

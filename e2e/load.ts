@@ -1,0 +1,176 @@
+import { createSocket } from "node:dgram";
+import { Agent, request } from "node:http";
+
+import { encode } from "dns-packet";
+
+/**
+ * What is fair to expect of a process that was told to end while it is used.
+ *
+ * What was asked before SIGTERM is answered, whole. What is asked after it is answered whole as well, or
+ * not at all: the connection is refused, or closed before a byte of an answer, which is what a client
+ * may repeat elsewhere (RFC 9112 section 9.3.1; RFC 1035 section 7.2 for a resolver). Whoever sends
+ * people there, a name server or a load balancer, has been told by the health check meanwhile. So an
+ * answer that is cut off fails, an error by the platform fails, and silence before SIGTERM fails.
+ */
+export interface Tally {
+  readonly what: string;
+  served: number;
+  /** Of these, asked after SIGTERM. */
+  servedLate: number;
+  /** Asked after SIGTERM, and not answered at all. */
+  turnedAway: number;
+  readonly failures: string[];
+}
+
+/** Asked of one address again and again by `lanes` visitors, each with one question at a time. */
+export interface HttpLoad {
+  readonly what: string;
+  readonly lanes: number;
+  readonly address: string;
+  readonly port: number;
+  /** Each on a connection of its own, or all of a lane on one that is kept. */
+  readonly kept: boolean;
+  readonly ask: () => HttpQuestion;
+}
+
+export interface HttpQuestion {
+  readonly host: string;
+  readonly path: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+const UNANSWERED_MS = 15_000;
+const DNS_PATIENCE_MS = 2_000;
+
+/** People, programs and resolvers, until `stop`. */
+export class Load {
+  readonly tallies: Tally[] = [];
+  private readonly lanes: Promise<void>[] = [];
+  private termAt = Infinity;
+  private stopping = false;
+
+  /** SIGTERM is sent now. */
+  terminated(): void {
+    this.termAt = performance.now();
+  }
+
+  async stop(): Promise<readonly Tally[]> {
+    this.stopping = true;
+    await Promise.all(this.lanes);
+    return this.tallies;
+  }
+
+  http(load: HttpLoad): void {
+    const tally = this.tally(load.what);
+    for (let lane = 0; lane < load.lanes; lane++) {
+      const agent = new Agent({ keepAlive: load.kept, maxSockets: 1 });
+      const once = () => exchange(load, agent);
+      this.lanes.push(this.repeat(tally, once).finally(() => agent.destroy()));
+    }
+  }
+
+  dns(name: string, port: number, lanes: number): void {
+    const tally = this.tally("DNS queries");
+    for (let lane = 0; lane < lanes; lane++) {
+      this.lanes.push(this.repeat(tally, () => resolve(name, port)));
+    }
+  }
+
+  private tally(what: string): Tally {
+    const tally = { what, served: 0, servedLate: 0, turnedAway: 0, failures: [] };
+    this.tallies.push(tally);
+    return tally;
+  }
+
+  private async repeat(tally: Tally, once: () => Promise<Outcome>): Promise<void> {
+    while (!this.stopping) {
+      const askedAt = performance.now();
+      const outcome = await once();
+      const isLate = askedAt > this.termAt;
+      if (outcome.kind === "served") {
+        tally.served += 1;
+        if (isLate) tally.servedLate += 1;
+      } else if (outcome.kind === "unanswered" && isLate) {
+        tally.turnedAway += 1;
+        // Whoever is refused does not ask a thousand times a second.
+        await new Promise((resume) => setTimeout(resume, 5));
+      } else {
+        const sinceTerm = Math.round(askedAt - this.termAt);
+        tally.failures.push(`${outcome.why} (asked ${sinceTerm} ms after SIGTERM)`);
+      }
+    }
+  }
+}
+
+type Outcome =
+  | { readonly kind: "served" }
+  /** Not a byte of an answer came, and the connection says so. */
+  | { readonly kind: "unanswered"; readonly why: string }
+  | { readonly kind: "failed"; readonly why: string };
+
+function exchange(load: HttpLoad, agent: Agent): Promise<Outcome> {
+  const { host, path, method = "GET", headers = {}, body } = load.ask();
+  return new Promise((settle) => {
+    let heard = 0;
+    const outgoing = request({
+      host: load.address,
+      port: load.port,
+      path,
+      method,
+      agent,
+      headers: { host, ...headers },
+    });
+    outgoing.setTimeout(UNANSWERED_MS, () => {
+      settle({ kind: "failed", why: `silence for ${UNANSWERED_MS} ms` });
+      outgoing.destroy();
+    });
+    outgoing.on("socket", (socket) => {
+      const before = socket.bytesRead;
+      outgoing.on("error", (error: NodeJS.ErrnoException) => {
+        heard = socket.bytesRead - before;
+        const why = `${error.code ?? error.message} after ${heard} bytes`;
+        settle({ kind: heard === 0 ? "unanswered" : "failed", why });
+      });
+    });
+    outgoing.on("response", (response) => {
+      let text = "";
+      response.on("data", (chunk) => (text += String(chunk)));
+      response.on("error", () => settle({ kind: "failed", why: "the answer was cut off" }));
+      response.on("end", () => {
+        const { statusCode = 0, complete } = response;
+        if (!complete) settle({ kind: "failed", why: "the answer was cut off" });
+        else if (statusCode >= 200 && statusCode < 300) settle({ kind: "served" });
+        else settle({ kind: "failed", why: `status ${statusCode}: ${text.slice(0, 300)}` });
+      });
+    });
+    outgoing.end(body);
+  });
+}
+
+/** One datagram, one answer; silence and ICMP's refusal are the same to a resolver. */
+function resolve(name: string, port: number): Promise<Outcome> {
+  return new Promise((settle) => {
+    const socket = createSocket("udp4");
+    const end = (outcome: Outcome): void => {
+      clearTimeout(timer);
+      socket.close();
+      settle(outcome);
+    };
+    const unanswered = (why: string) => end({ kind: "unanswered", why });
+    const timer = setTimeout(
+      () => unanswered(`silence for ${DNS_PATIENCE_MS} ms`),
+      DNS_PATIENCE_MS,
+    );
+    socket.once("error", (error: NodeJS.ErrnoException) => unanswered(error.code ?? ""));
+    socket.once("message", (answer) => {
+      const [rcode, answers] = [(answer[3] ?? 0) & 15, answer.readUInt16BE(6)];
+      if (rcode === 0 && answers > 0) end({ kind: "served" });
+      else end({ kind: "failed", why: `rcode ${rcode} with ${answers} answers` });
+    });
+    socket.connect(port, "127.0.0.1", () => {
+      socket.send(encode({ type: "query", id: 7, questions: [{ type: "A", name }] }));
+    });
+  });
+}
