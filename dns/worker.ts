@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 
+import { letIn } from "../shared/arrivals";
 import { Catalog } from "./core/catalog";
 import { MAX_UDP_OCTETS, type Outcome, respond } from "./core/respond";
 import { listenTcp, type TcpListener } from "./listen-tcp";
@@ -69,17 +70,8 @@ async function listenAll(addresses: readonly ListenAddress[]): Promise<void> {
   tell({ kind: "listening", addresses: udp.map(({ address }) => address) });
 }
 
-/** What was sent before the end was told is answered: a turn of the event loop brings what has arrived. */
-async function answerArrived(graceMs: number): Promise<void> {
-  const end = performance.now() + graceMs;
-  for (let seen = -1; seen !== totals.udpQueries && performance.now() < end;) {
-    seen = totals.udpQueries;
-    await new Promise(setImmediate);
-  }
-}
-
 async function closeAll(graceMs: number): Promise<void> {
-  await answerArrived(graceMs);
+  await letIn(() => totals.udpQueries + totals.tcpQueries, graceMs);
   const closing = [...udp.map((one) => one.close()), ...tcp.map((one) => one.close(graceMs))];
   udp.length = 0;
   tcp.length = 0;

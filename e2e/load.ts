@@ -86,9 +86,9 @@ export class Load {
 
   private async repeat(tally: Tally, once: () => Promise<Outcome>): Promise<void> {
     while (!this.stopping) {
-      const askedAt = performance.now();
       const outcome = await once();
-      const isLate = askedAt > this.termAt;
+      // A question is asked when it leaves this process, which is after its connection stands.
+      const isLate = outcome.askedAt > this.termAt;
       if (outcome.kind === "served") {
         tally.served += 1;
         if (isLate) tally.servedLate += 1;
@@ -97,23 +97,26 @@ export class Load {
         // Whoever is refused does not ask a thousand times a second.
         await new Promise((resume) => setTimeout(resume, 5));
       } else {
-        const sinceTerm = Math.round(askedAt - this.termAt);
+        const sinceTerm = Math.round(outcome.askedAt - this.termAt);
         tally.failures.push(`${outcome.why} (asked ${sinceTerm} ms after SIGTERM)`);
       }
     }
   }
 }
 
-type Outcome =
-  | { readonly kind: "served" }
-  /** Not a byte of an answer came, and the connection says so. */
-  | { readonly kind: "unanswered"; readonly why: string }
-  | { readonly kind: "failed"; readonly why: string };
+interface Outcome {
+  /** `unanswered`: not a byte of an answer came, and the connection says so. */
+  readonly kind: "served" | "unanswered" | "failed";
+  readonly why: string;
+  readonly askedAt: number;
+}
 
 function exchange(load: HttpLoad, agent: Agent): Promise<Outcome> {
   const { host, path, method = "GET", headers = {}, body } = load.ask();
-  return new Promise((settle) => {
-    let heard = 0;
+  return new Promise((resolve) => {
+    let askedAt: number | undefined;
+    const settle = (kind: Outcome["kind"], why = ""): void =>
+      resolve({ kind, why, askedAt: askedAt ?? performance.now() });
     const outgoing = request({
       host: load.address,
       port: load.port,
@@ -123,26 +126,28 @@ function exchange(load: HttpLoad, agent: Agent): Promise<Outcome> {
       headers: { host, ...headers },
     });
     outgoing.setTimeout(UNANSWERED_MS, () => {
-      settle({ kind: "failed", why: `silence for ${UNANSWERED_MS} ms` });
+      settle("failed", `silence for ${UNANSWERED_MS} ms`);
       outgoing.destroy();
     });
     outgoing.on("socket", (socket) => {
       const before = socket.bytesRead;
+      if (socket.connecting) socket.once("connect", () => (askedAt = performance.now()));
+      else askedAt = performance.now();
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
-        heard = socket.bytesRead - before;
+        const heard = socket.bytesRead - before;
         const why = `${error.code ?? error.message} after ${heard} bytes`;
-        settle({ kind: heard === 0 ? "unanswered" : "failed", why });
+        settle(heard === 0 ? "unanswered" : "failed", why);
       });
     });
     outgoing.on("response", (response) => {
       let text = "";
       response.on("data", (chunk) => (text += String(chunk)));
-      response.on("error", () => settle({ kind: "failed", why: "the answer was cut off" }));
+      response.on("error", () => settle("failed", "the answer was cut off"));
       response.on("end", () => {
         const { statusCode = 0, complete } = response;
-        if (!complete) settle({ kind: "failed", why: "the answer was cut off" });
-        else if (statusCode >= 200 && statusCode < 300) settle({ kind: "served" });
-        else settle({ kind: "failed", why: `status ${statusCode}: ${text.slice(0, 300)}` });
+        if (!complete) settle("failed", "the answer was cut off");
+        else if (statusCode >= 200 && statusCode < 300) settle("served");
+        else settle("failed", `status ${statusCode}: ${text.slice(0, 300)}`);
       });
     });
     outgoing.end(body);
@@ -153,12 +158,13 @@ function exchange(load: HttpLoad, agent: Agent): Promise<Outcome> {
 function resolve(name: string, port: number): Promise<Outcome> {
   return new Promise((settle) => {
     const socket = createSocket("udp4");
-    const end = (outcome: Outcome): void => {
+    let askedAt: number | undefined;
+    const end = (kind: Outcome["kind"], why = ""): void => {
       clearTimeout(timer);
       socket.close();
-      settle(outcome);
+      settle({ kind, why, askedAt: askedAt ?? performance.now() });
     };
-    const unanswered = (why: string) => end({ kind: "unanswered", why });
+    const unanswered = (why: string) => end("unanswered", why);
     const timer = setTimeout(
       () => unanswered(`silence for ${DNS_PATIENCE_MS} ms`),
       DNS_PATIENCE_MS,
@@ -166,10 +172,11 @@ function resolve(name: string, port: number): Promise<Outcome> {
     socket.once("error", (error: NodeJS.ErrnoException) => unanswered(error.code ?? ""));
     socket.once("message", (answer) => {
       const [rcode, answers] = [(answer[3] ?? 0) & 15, answer.readUInt16BE(6)];
-      if (rcode === 0 && answers > 0) end({ kind: "served" });
-      else end({ kind: "failed", why: `rcode ${rcode} with ${answers} answers` });
+      if (rcode === 0 && answers > 0) end("served");
+      else end("failed", `rcode ${rcode} with ${answers} answers`);
     });
     socket.connect(port, "127.0.0.1", () => {
+      askedAt = performance.now();
       socket.send(encode({ type: "query", id: 7, questions: [{ type: "A", name }] }));
     });
   });

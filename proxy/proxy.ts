@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 
+import { letIn } from "../shared/arrivals";
 import { LIMITS } from "./core/limits";
 import { monotonicMs } from "./clock";
 import { accessLine, type AccessLog } from "./access-log";
@@ -57,6 +58,8 @@ interface Listener {
 }
 
 const TICK_MS = 100;
+/** Before a drain nobody is kept waiting by those who never cease to connect. */
+const LET_IN_MS = 100;
 /** Deadlines of connections are looked at each so many ticks. */
 const SWEEP_TICKS = 5;
 
@@ -68,6 +71,8 @@ export class ProxyServer implements ConnectionHost {
   now = monotonicMs();
   date = new Date().toUTCString();
   draining = false;
+  /** Connections so far. */
+  private accepted = 0;
   /** While it drains: whether other clusters' proxies may still ask. */
   private peersServed = false;
   readonly bodyLimit: number;
@@ -159,6 +164,7 @@ export class ProxyServer implements ConnectionHost {
   private connected(socket: Socket): void {
     const local = socket.localAddress ?? "";
     const nudged = this.ingress.has(local.startsWith("::ffff:") ? local.slice(7) : local);
+    this.accepted++;
     this.connections.add(new Connection(this, socket, nudged));
   }
 
@@ -248,8 +254,7 @@ export class ProxyServer implements ConnectionHost {
   }
 
   private async endConnections(deadlineMs: number): Promise<void> {
-    // Whoever connected before is accepted in this turn of the event loop: closing would reset them.
-    await new Promise(setImmediate);
+    await letIn(() => this.accepted, LET_IN_MS);
     this.draining = true;
     this.refresh();
     if (!this.peersServed) for (const address of this.listening) this.unlisten(address);

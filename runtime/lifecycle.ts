@@ -47,8 +47,6 @@ export class Lifecycle {
     // Not AbortSignal.timeout: its timer would let the process end while work is still pending.
     const timer = setTimeout(() => deadline.abort(), this.#totalMs);
     parts.announce();
-    // What had arrived before the signal is read in this turn of the event loop, and counts as accepted.
-    await new Promise(setImmediate);
     // What failed to start has nothing to finish.
     if (!failed) await Promise.race([parts.drain(deadline.signal), aborted(deadline.signal)]);
     clearTimeout(timer);

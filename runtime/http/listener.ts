@@ -1,4 +1,5 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
+import { letIn } from "../../shared/arrivals";
 import { sendJson } from "./answers";
 import { HttpRequest } from "./http-request";
 
@@ -16,6 +17,9 @@ const IDLE_SWEEP_MS = 50;
  * the caller who closes first: a request that meets a closing connection would fail.
  */
 const KEEP_ALIVE_MS = 75_000;
+
+/** Before the end nobody is kept waiting by those who never cease to connect. */
+const LET_IN_MS = 100;
 
 /** What answers the requests: the gateway, or the endpoints themselves in a process without one. */
 export interface Answering {
@@ -35,6 +39,8 @@ export class Listener {
   readonly #answering: Answering;
   readonly #server: Server;
   #draining = false;
+  /** Accepted so far. */
+  #connections = 0;
 
   constructor(health: Health, answering: Answering) {
     this.#health = health;
@@ -47,6 +53,7 @@ export class Listener {
     this.#server = createServer(settings, (message, response) => {
       void this.#answer(new HttpRequest(message, answering.isGateway), response);
     });
+    this.#server.on("connection", () => (this.#connections += 1));
   }
 
   /** @throws Error in one line when the address cannot be had */
@@ -69,7 +76,8 @@ export class Listener {
   }
 
   /** Accepts no more connections; resolves when those there are have been answered. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await letIn(() => this.#connections, LET_IN_MS);
     return new Promise((resolve) => {
       // A connection that was busy becomes idle when it is answered, and would then be kept alive.
       const sweep = setInterval(() => this.#server.closeIdleConnections(), IDLE_SWEEP_MS);
