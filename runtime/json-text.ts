@@ -59,7 +59,8 @@ export function jsonText(value: unknown, depth = 0): string {
 }
 
 function objectText(value: object, depth: number): string {
-  if (value instanceof Date) return JSON.stringify(value.toISOString());
+  // Milliseconds are left out where there are none.
+  if (value instanceof Date) return JSON.stringify(value.toISOString().replace(".000Z", "Z"));
   if (Array.isArray(value)) return `[${value.map((item) => jsonText(item, depth + 1)).join(",")}]`;
   // oxlint-disable-next-line typescript/no-base-to-string -- a Decimal has a toString of its own
   if (isDecimal(value)) return JSON.stringify(value.toString());

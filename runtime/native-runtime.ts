@@ -20,7 +20,8 @@ import { MetricsRegistry } from "./metrics";
 import { decodeValue } from "./http/payload-decode";
 import type { LogLine } from "./pubsub/pubsub-consumer";
 import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub/pubsub";
-import { newTrace, Request } from "./http/request";
+import { newTrace, Request, type AuthData } from "./http/request";
+import { MetaReader } from "./remote/meta-reader";
 import { RemoteCalls } from "./remote/remote-calls";
 import { ServiceDirectory } from "./remote/service-directory";
 import { Upstreams } from "./remote/upstream";
@@ -281,7 +282,7 @@ export class Runtime {
     const hostedRouter = new Router(hosted);
     const [gateway] = this.#infra.hostedGateways ?? [GATEWAY_NAME];
     if (gateway === undefined) {
-      return new ApiServer(endpoints, hostedRouter, this.#directory.inbound);
+      return new ApiServer(endpoints, hostedRouter, this.#metaReader(false));
     }
     return new Gateway({
       name: gateway,
@@ -291,8 +292,19 @@ export class Runtime {
       cors: new Cors(this.#infra.cors, model),
       authenticator: this.#authenticator(),
       isHosted,
+      metaReader: this.#metaReader(true),
       directory: this.#directory,
       upstreams: this.#upstreams,
+    });
+  }
+
+  /** As in Encore, only a process with the gateway knows what the auth handler's data looks like. */
+  #metaReader(isGateway: boolean): MetaReader {
+    const { authHandler, types } = this.#model;
+    const context = { types, decimal: this.#decimal, fromStrings: false };
+    return new MetaReader(this.#directory.inbound, (value) => {
+      const known = isGateway && authHandler !== null;
+      return (known ? decodeValue(authHandler.data, value, "", context) : value) as AuthData;
     });
   }
 

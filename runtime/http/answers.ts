@@ -34,3 +34,7 @@ export function sendJson(response: ServerResponse, status: number, json: string)
 export function sendWrongMethod(response: ServerResponse, allowed: readonly string[]): void {
   response.writeHead(405, { allow: allowed.join(","), "content-length": 0 }).end();
 }
+
+export function sendNothing(response: ServerResponse): void {
+  response.writeHead(404, { "content-length": 0 }).end();
+}

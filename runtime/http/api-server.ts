@@ -1,7 +1,6 @@
 import type { ServerResponse } from "node:http";
-import { readMeta, type Inbound } from "../remote/call-meta";
+import type { Inbound, MetaReader } from "../remote/meta-reader";
 import { mayCallPrivate } from "../remote/caller";
-import type { ServiceAuth } from "../remote/service-auth";
 import { sendFailure, sendWrongMethod } from "./answers";
 import type { Endpoints } from "./endpoints";
 import { Failure, failureOf } from "./errors";
@@ -17,13 +16,13 @@ export class ApiServer implements Answering {
   readonly isGateway = false;
   readonly #endpoints: Endpoints;
   readonly #router: Router;
-  readonly #auth: ServiceAuth;
+  readonly #metaReader: MetaReader;
 
   /** @param router knows the endpoints of the hosted services alone */
-  constructor(endpoints: Endpoints, router: Router, auth: ServiceAuth) {
+  constructor(endpoints: Endpoints, router: Router, metaReader: MetaReader) {
     this.#endpoints = endpoints;
     this.#router = router;
-    this.#auth = auth;
+    this.#metaReader = metaReader;
   }
 
   async answer(request: HttpRequest, response: ServerResponse): Promise<void> {
@@ -32,7 +31,7 @@ export class ApiServer implements Answering {
       const match = this.#router.match(request.method, request.path);
       if (match.kind === "wrongMethod") return sendWrongMethod(response, match.allowed);
       if (match.kind === "none") throw new Failure("not_found", "endpoint not found");
-      inbound = readMeta(request.received, this.#auth, Date.now());
+      inbound = this.#metaReader.read(request.received, Date.now());
       const { traceId } = inbound.trace;
       const decorate = (): void => void response.setHeader("x-encore-trace-id", traceId);
       const { endpoint, params } = match;

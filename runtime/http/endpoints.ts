@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { AppModel, EndpointModel } from "../app-model";
 import { isolated, type Handlers } from "../handlers";
-import type { Inbound } from "../remote/call-meta";
+import type { Inbound } from "../remote/meta-reader";
 import { admit, decodePathParams, type Invocation, type Runner } from "../runner";
 import { AssetServer } from "./assets";
-import { Failure, internalFailure, invalidArgument } from "./errors";
-import { BodyTooLong, readBody, type HttpRequest } from "./http-request";
+import { Failure, internalFailure } from "./errors";
+import { readBody, type HttpRequest } from "./http-request";
 import { sendResult } from "./answers";
 import { BodyReader, ResponseWriter } from "./raw";
 
@@ -65,17 +65,10 @@ export class Endpoints {
     sendResult(exchange.response, result);
   }
 
-  async #readTypedBody({ request, endpoint }: Exchange): Promise<string> {
+  #readTypedBody({ request, endpoint }: Exchange): Promise<string> | string {
     const { message, method } = request;
-    if (!this.#options.runner.codec(endpoint).request.readsBody(method)) return "";
-    try {
-      return await readBody(message, endpoint.bodyLimit);
-    } catch (error) {
-      const reason =
-        error instanceof BodyTooLong ? "length limit exceeded" : (error as Error).message;
-      // Encore's words, cause and all.
-      throw invalidArgument(`unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`);
-    }
+    const { request: codec } = this.#options.runner.codec(endpoint);
+    return codec.readsBody(method) ? readBody(message, endpoint.bodyLimit) : "";
   }
 
   async #runRaw(exchange: Exchange): Promise<void> {

@@ -1,9 +1,14 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type {
+  ClientRequest,
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  ServerResponse,
+} from "node:http";
 import { pipeline } from "node:stream";
 import { metaHeaders, type CallMeta } from "../remote/call-meta";
 import type { ServiceLocation } from "../remote/service-directory";
 import type { Upstreams } from "../remote/upstream";
-import type { HttpRequest } from "./http-request";
+import { bodyTooLong, type HttpRequest } from "./http-request";
 
 /** What concerns one connection and not the next (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -17,6 +22,14 @@ const HOP_BY_HOP = [
   "upgrade",
 ];
 
+export interface Destination {
+  readonly location: ServiceLocation;
+  readonly meta: CallMeta;
+  readonly upstreams: Upstreams;
+  /** Bytes that the body may have; null when it is not for the gateway to say. */
+  readonly bodyLimit: number | null;
+}
+
 /**
  * Passes a request on to the process that hosts its service, and the answer back, as they come: what
  * one side does not take, the other does not send.
@@ -27,11 +40,12 @@ const HOP_BY_HOP = [
 export async function forward(
   request: HttpRequest,
   response: ServerResponse,
-  to: { location: ServiceLocation; meta: CallMeta; upstreams: Upstreams },
+  to: Destination,
   decorate: () => void,
 ): Promise<void> {
-  const { location, meta, upstreams } = to;
+  const { location, meta, upstreams, bodyLimit } = to;
   const { message } = request;
+  if (bodyLimit !== null && declaredLength(message) > bodyLimit) throw bodyTooLong();
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   const isEmpty = !hasBody(message);
@@ -44,8 +58,7 @@ export async function forward(
       ...metaHeaders(meta, location.auth, Date.now()),
     },
     isEmpty,
-    // What goes wrong on this way is told by the answer that does not come.
-    send: (upstream) => void (isEmpty ? upstream.end() : pipeline(message, upstream, () => {})),
+    send: (upstream) => (isEmpty ? upstream.end() : sendBody(message, upstream, bodyLimit)),
     signal: gone.signal,
   });
   for (const [name, value] of Object.entries(answerHeaders(answer))) {
@@ -58,8 +71,26 @@ export async function forward(
   await new Promise<void>((resolve) => pipeline(answer, response, () => resolve()));
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+/** No pipeline: when the other process is gone, our visitor's connection is still there to say so. */
+function sendBody(message: IncomingMessage, upstream: ClientRequest, limit: number | null): void {
+  let length = 0;
+  if (limit !== null) {
+    message.on("data", (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= limit) return;
+      message.unpipe(upstream);
+      upstream.destroy(bodyTooLong());
+    });
+  }
+  message.pipe(upstream);
+}
+
+function hasBody(message: IncomingMessage): boolean {
+  return message.headers["transfer-encoding"] !== undefined || declaredLength(message) > 0;
+}
+
+function declaredLength({ headers }: IncomingMessage): number {
+  return Number(headers["content-length"] ?? 0);
 }
 
 function requestHeaders(request: HttpRequest): OutgoingHttpHeaders {

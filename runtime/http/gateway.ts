@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
-import { readMeta, readStrangersMeta, type Inbound } from "../remote/call-meta";
+import type { EndpointModel } from "../app-model";
+import type { Inbound, MetaReader } from "../remote/meta-reader";
 import { mayCallPrivate, type Caller } from "../remote/caller";
-import type { ServiceAuth } from "../remote/service-auth";
 import type { ServiceDirectory } from "../remote/service-directory";
 import type { Upstreams } from "../remote/upstream";
 import { sendFailure, sendWrongMethod } from "./answers";
@@ -26,6 +26,7 @@ export interface GatewayOptions {
   readonly authenticator: Authenticator | null;
   /** Whether this process runs the service. */
   readonly isHosted: (service: string) => boolean;
+  readonly metaReader: MetaReader;
   readonly directory: ServiceDirectory;
   readonly upstreams: Upstreams;
 }
@@ -34,14 +35,10 @@ export interface GatewayOptions {
 export class Gateway implements Answering {
   readonly isGateway = true;
   readonly #options: GatewayOptions;
-  /** Null when nobody can prove to be a service. */
-  readonly #serviceAuth: ServiceAuth | null;
   readonly #caller: Caller;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const { inbound } = options.directory;
-    this.#serviceAuth = inbound.name === "noop" ? null : inbound;
     this.#caller = { kind: "gateway", gateway: options.name };
   }
 
@@ -62,18 +59,12 @@ export class Gateway implements Answering {
     response.writeHead(200, { ...headers, "content-length": 0 }).end();
   }
 
-  /** Another process that proves to be one is who it says; everybody else is a stranger. */
   #readInbound(request: HttpRequest): Inbound {
-    const { headers } = request.message;
-    const claims = this.#serviceAuth !== null && headers["x-encore-meta-caller"] !== undefined;
-    if (claims && this.#serviceAuth !== null) {
-      try {
-        return readMeta(request.received, this.#serviceAuth, Date.now());
-      } catch {
-        // As good as no claim at all.
-      }
+    try {
+      return this.#options.metaReader.readAtGateway(request, Date.now());
+    } catch (error) {
+      throw GatewayFailure.of(failureOf(error));
     }
-    return asGateway(() => readStrangersMeta(headers));
   }
 
   async #hand(
@@ -88,7 +79,7 @@ export class Gateway implements Answering {
     const decorate = (): void => this.#decorate(request, response, inbound);
     const { service } = match.endpoint;
     if (!this.#options.isHosted(service)) {
-      return this.#forward(request, response, service, authenticated, decorate);
+      return this.#forward(request, response, match.endpoint, authenticated, decorate);
     }
     const { endpoint, params } = match;
     const exchange = { request, response, endpoint, params, inbound: authenticated, decorate };
@@ -112,7 +103,7 @@ export class Gateway implements Answering {
   async #forward(
     request: HttpRequest,
     response: ServerResponse,
-    service: string,
+    { service, kind, bodyLimit: limit }: EndpointModel,
     inbound: Inbound,
     decorate: () => void,
   ): Promise<void> {
@@ -124,10 +115,13 @@ export class Gateway implements Answering {
       });
     }
     const meta = { ...inbound, caller: inbound.caller ?? this.#caller };
+    // A raw endpoint answers in its own words.
+    const bodyLimit = kind === "typed" ? limit : null;
     try {
-      await forward(request, response, { location, meta, upstreams }, decorate);
+      await forward(request, response, { location, meta, upstreams, bodyLimit }, decorate);
     } catch (error) {
-      throw GatewayFailure.of(failureOf(error));
+      const failure = failureOf(error);
+      throw failure.code === "unavailable" ? GatewayFailure.of(failure) : failure;
     }
   }
 
@@ -177,13 +171,5 @@ class GatewayFailure extends Failure {
   static of(failure: Failure): GatewayFailure {
     const { code, message, details, internalMessage, stack } = failure;
     return new GatewayFailure(code, message, { details, internalMessage, stack });
-  }
-}
-
-function asGateway<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    throw GatewayFailure.of(failureOf(error));
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { parseCookies } from "./cookies";
 import { isMetaHeader } from "../remote/call-meta";
+import { Failure, invalidArgument } from "./errors";
 import type { WireRequest } from "./payload";
 
 type HeaderValues = Record<string, string | readonly string[]>;
@@ -111,16 +112,27 @@ function forwardedHeaders(message: IncomingMessage, received: HeaderValues): Hea
 }
 
 /** The body is longer than its endpoint allows. */
-export class BodyTooLong extends Error {}
+export function bodyTooLong(): Failure {
+  return unreadable("length limit exceeded");
+}
 
-/** @throws BodyTooLong, or the stream's error when the client goes away */
+/** Encore's words, cause and all. */
+function unreadable(reason: string): Failure {
+  return invalidArgument(`unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`);
+}
+
+/** @throws Failure when it is longer than allowed, or the client goes away */
 export async function readBody(message: IncomingMessage, limit: number | null): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (limit !== null && length > limit) throw new BodyTooLong();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of message as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (limit !== null && length > limit) throw bodyTooLong();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : unreadable((error as Error).message);
   }
   return (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8");
 }

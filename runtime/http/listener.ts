@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { letIn } from "../../shared/arrivals";
-import { sendJson } from "./answers";
+import { sendJson, sendNothing } from "./answers";
 import { HttpRequest } from "./http-request";
 
 /** Headers at most this large, together, are read; more is answered by Node with 431. */
@@ -20,6 +20,10 @@ const KEEP_ALIVE_MS = 75_000;
 
 /** Before the end nobody is kept waiting by those who never cease to connect. */
 const LET_IN_MS = 100;
+
+/** Encore keeps these to itself. */
+const OWN_PATHS = "/__encore/";
+const HEALTH_PATH = `${OWN_PATHS}healthz`;
 
 /** What answers the requests: the gateway, or the endpoints themselves in a process without one. */
 export interface Answering {
@@ -95,7 +99,8 @@ export class Listener {
 
   async #answer(request: HttpRequest, response: ServerResponse): Promise<void> {
     if (this.#draining) response.setHeader("connection", "close");
-    if (request.path === "/__encore/healthz") return this.#answerHealth(response);
+    if (request.path === HEALTH_PATH) return this.#answerHealth(response);
+    if (request.path.startsWith(OWN_PATHS)) return sendNothing(response);
     await this.#answering.answer(request, response);
     // A body that nobody read would keep the connection from its next request.
     if (!request.message.readableEnded) request.message.resume();

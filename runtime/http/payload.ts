@@ -160,7 +160,7 @@ export class RequestCodec {
       if (value !== undefined) {
         setField(result, field.name, decodeNamedValue(field, value, this.#strings));
       } else if (!field.optional) {
-        throw invalidArgument(`missing ${what} parameter: ${field.wireName}`);
+        throw invalidArgument(`missing required ${what}: ${field.wireName}`);
       }
     }
     return result;

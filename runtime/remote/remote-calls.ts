@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { EndpointModel } from "../app-model";
 import { Failure, internalFailure, parseFailure, UNAVAILABLE_MESSAGE } from "../http/errors";
 import type { WireRequest, WireResponse } from "../http/payload";
-import { metaHeaders, type CallMeta } from "./call-meta";
+import { metaHeaders, wireText, type CallMeta } from "./call-meta";
 import type { ServiceDirectory, ServiceLocation } from "./service-directory";
 import type { Upstreams } from "./upstream";
 
@@ -63,8 +63,6 @@ function headersOf({ headers, cookies, body }: WireRequest): Record<string, stri
     ...Object.fromEntries(named),
     ...(cookie.length === 0 ? {} : { cookie: wireText(cookie.join("; ")) }),
     ...(body === "" ? {} : { "content-type": "application/json" }),
-    // Node would otherwise send the body of a GET or DELETE in chunks, or none at all.
-    "content-length": String(Buffer.byteLength(body)),
   };
 }
 
@@ -101,9 +99,4 @@ function failureOfAnswer(status: number, text: string): Failure {
     "invalid_argument",
     `unable to parse error response: expected Encore's JSON in an answer with status ${status}`,
   );
-}
-
-/** Header values travel as bytes, which Node writes as Latin-1. */
-function wireText(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
 }

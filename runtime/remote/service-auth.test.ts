@@ -5,21 +5,32 @@ import { EncoreAuth, NO_AUTH } from "./service-auth";
 const key = { id: 123, key: "secret data" };
 const NOW = 1_234_567_890_000;
 
-/** What Encore's runtime makes of an empty call, with this key, at that time. */
-const EMPTY_CALL = {
+/** A call that the real Encore runtime (2b626e8c) sent, and that another one believed. */
+const RECORDED_AT = Date.parse("Sat, 21 Nov 2026 16:17:37 GMT");
+const RECORDED_CALL = {
+  "x-correlation-id": "corr-1",
+  "x-encore-meta-version": "1",
+  "x-encore-meta-userid": "zoe",
+  // UTF-8, a byte a character, as Node reads it.
+  "x-encore-meta-authdata": '{"name":"Zo\u00c3\u00ab","since":"1970-01-01T00:00:00Z","userID":"zoe"}',
+  "x-encore-meta-caller": "api:front.me",
+};
+const RECORDED_PROOF = {
   "x-encore-meta-svc-auth":
-    'ENCORE1-HMAC-SHA3-256 cred="20090213/app/env/123", ' +
-    "op=f3c70a419394ce9d56efafad2208154b92c8596d7396b3a2b4ea7fd925d28dc2, " +
-    "sig=fc0c88b47c13d999353ecc8681d91d9c03209a1f05583b92d84e429fedfe387a",
-  "x-encore-meta-date": "Fri, 13 Feb 2009 23:31:30 GMT",
+    'ENCORE1-HMAC-SHA3-256 cred="20261121/split/test/7", ' +
+    "op=0464138a5544b08d3f780b8ae20ca6cfa44389ee2367c3851f684d6c62addf9d, " +
+    "sig=57af781bc3d2bf4d018acdf1e760df91262827a60aee68f10d03b63f07a01cca",
+  "x-encore-meta-date": "Sat, 21 Nov 2026 16:17:37 GMT",
 };
 
 const auth = new EncoreAuth("app", "env", [key]);
 
 describe("signing", () => {
   test("is Encore's, to the byte", () => {
-    expect(auth.sign({}, NOW)).toEqual(EMPTY_CALL);
-    expect(auth.fault(EMPTY_CALL, NOW)).toBe(null);
+    const split = new EncoreAuth("split", "test", [{ id: 7, key: "split-test-key" }]);
+    expect(split.sign(RECORDED_CALL, RECORDED_AT)).toEqual(RECORDED_PROOF);
+    const traced = { ...RECORDED_CALL, ...RECORDED_PROOF, tracestate: "encore/sampled=0" };
+    expect(split.fault(traced, RECORDED_AT)).toBe(null);
   });
 });
 

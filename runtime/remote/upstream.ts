@@ -107,6 +107,7 @@ function watchConnecting(socket: Socket, request: ClientRequest): void {
 }
 
 function unavailable({ service, baseUrl }: ServiceLocation, error: Error): Failure {
+  if (error instanceof Failure) return error;
   // A refused connection to a name with several addresses has no message of its own.
   const reason = error.message || (error as NodeJS.ErrnoException).code || error.name;
   return new Failure("unavailable", UNAVAILABLE_MESSAGE, {

@@ -1,0 +1,1 @@
+CREATE TABLE note (text text PRIMARY KEY, heard int NOT NULL DEFAULT 0);
