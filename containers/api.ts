@@ -1,54 +1,44 @@
+/** What the owner of an app may ask of its cluster, by way of the `clusters` service (docs/decisions/0011). */
 import { api } from "encore.dev/api";
-import type { Max, MaxLen, Min, MinLen } from "encore.dev/validate";
+import { proxy } from "~encore/clients";
 
+import type { Refusal } from "../shared/channel/signature";
+import { withSpan } from "../shared/trace";
+import { counts } from "./authenticate";
 import type { ContainerState } from "./core/lifecycle";
-import { localClusters } from "./local";
+import type { ContainerRef } from "./drivers/driver";
+import { untilOpen } from "./local";
 import { type LogLine, readLog } from "./logs";
-import { deploy as deployDirectory, localHome, putToSleep, restartContainer } from "./releases";
+import { deploy as deployDirectory, putToSleep, restartContainer } from "./releases";
 import { clusterStore } from "./store";
 
-const DEFAULT_LINES = 100;
-
-/** One running incarnation of a repl in a cluster. */
-export interface Container {
+/** A repl where the authority says that it lives. */
+interface Home {
   clusterId: string;
   replId: string;
-  /** Of the placement that it belongs to. */
+  /** Of the placement: a cluster that has not heard of it yet waits until it has. */
   generation: number;
-  state: ContainerState;
-  pid: number | null;
-  /** Where it was found listening. */
-  port: number | null;
-  /** When it began to listen, ISO 8601. */
-  startedAt: string | null;
-  /** Why it ended. */
-  reason: string | null;
+  /** W3C trace context of the request, or "". */
+  traceparent: string;
 }
 
-interface DeployRequest {
-  replId: string;
-  /** An absolute path on the machine of the repl's cluster; all of it but .git is copied. */
-  directory: string & (MinLen<1> & MaxLen<4096>);
-  /** How it starts; found out from its files when absent. */
-  command?: string & (MinLen<1> & MaxLen<4096>);
+interface DeployRequest extends Home {
+  directory: string;
+  command?: string;
 }
 
-/** A release that runs. */
-export interface DeployResponse {
-  /** Counts the deploys of the repl, from 1. */
+interface DeployResponse {
   release: number;
   command: string;
-  /** What it was recognised as. */
   framework: string;
   clusterId: string;
 }
 
 interface LogsRequest {
+  clusterId: string;
   replId: string;
-  /** How many at most, the last ones; 100 when absent. */
-  lines?: number & (Min<1> & Max<10000>);
-  /** Only what was written after this position: `next` of the page before. */
-  after?: number & Min<0>;
+  lines: number;
+  after: number;
 }
 
 interface LogsResponse {
@@ -56,67 +46,123 @@ interface LogsResponse {
   next: number;
 }
 
+interface ClusterRequest {
+  clusterId: string;
+}
+
 interface ContainerList {
-  items: Container[];
+  items: {
+    clusterId: string;
+    replId: string;
+    generation: number;
+    state: ContainerState;
+    pid: number | null;
+    port: number | null;
+    startedAt: string | null;
+    reason: string | null;
+  }[];
 }
 
-interface ReplRequest {
-  replId: string;
+interface ProxyList {
+  items: {
+    clusterId: string;
+    instanceId: string;
+    listening: string[];
+    routes: number;
+    ackedVersion: number;
+    connections: number;
+    inFlight: number;
+    held: number;
+    requests: number;
+    forwarded: number;
+  }[];
 }
 
-/** Deploy a directory: copy it to the repl's cluster, start it, answer when it listens. */
+interface ChannelCounts {
+  accepted: number;
+  refused: { reason: Refusal; count: number }[];
+}
+
+async function traced<T>(step: string, home: Home, work: () => Promise<T>): Promise<T> {
+  const { clusterId, replId, traceparent: parent } = home;
+  const attributes = { "stele.cluster": clusterId, "stele.repl": replId };
+  return await withSpan(`containers.${step}`, { parent, attributes }, work);
+}
+
+const refOf = ({ clusterId, replId, generation }: Home): ContainerRef => ({
+  clusterId,
+  replId,
+  generation,
+});
+
+/** Copy a directory of this machine, start what is in it, answer when it listens. */
 export const deploy = api(
-  { expose: true, auth: true, method: "PUT", path: "/v1/repls/:replId/release" },
-  async ({ replId, directory, command }: DeployRequest): Promise<DeployResponse> => {
-    return await deployDirectory(replId, directory, command);
+  { expose: false, method: "POST", path: "/v1/internal/containers/deploy" },
+  async ({ directory, command, ...home }: DeployRequest): Promise<DeployResponse> => {
+    return await traced("deploy", home, () => deployDirectory(refOf(home), directory, command));
   },
 );
 
-/** Read what a repl's app wrote to its output, and why it started and ended. */
+/** Read what an app wrote to its output. */
 export const logs = api(
-  { expose: true, auth: true, method: "GET", path: "/v1/repls/:replId/logs" },
-  async ({ replId, lines, after }: LogsRequest): Promise<LogsResponse> => {
-    const { clusterId } = await localHome(replId);
-    return await readLog({ clusterId, replId }, lines ?? DEFAULT_LINES, after ?? 0);
-  },
-);
-
-/** List the containers of the clusters that this process serves. */
-export const listContainers = api(
-  { expose: true, auth: true, method: "GET", path: "/v1/containers" },
-  async (): Promise<ContainerList> => {
-    const items: Container[] = [];
-    for (const clusterId of localClusters()) {
-      const rows = await clusterStore(clusterId).containers();
-      items.push(
-        ...rows.map(({ replId, generation, state, pid, upstreamPort, startedAt, reason }) => ({
-          clusterId,
-          replId,
-          generation,
-          state,
-          pid,
-          port: upstreamPort,
-          startedAt: startedAt?.toISOString() ?? null,
-          reason,
-        })),
-      );
-    }
-    return { items };
+  { expose: false, method: "POST", path: "/v1/internal/containers/logs" },
+  async ({ clusterId, replId, lines, after }: LogsRequest): Promise<LogsResponse> => {
+    await untilOpen(clusterId);
+    return await readLog({ clusterId, replId }, lines, after);
   },
 );
 
 /** Stop a repl's container and start it again. */
 export const restart = api(
-  { expose: true, auth: true, method: "POST", path: "/v1/repls/:replId/restart" },
-  async ({ replId }: ReplRequest): Promise<void> => {
-    await restartContainer(replId);
+  { expose: false, method: "POST", path: "/v1/internal/containers/restart" },
+  async (home: Home): Promise<void> => {
+    await traced("restart", home, () => restartContainer(refOf(home)));
   },
 );
 
-/** Put a repl to sleep: its container is stopped until the next request. */
+/** Stop a repl's container until the next request. */
 export const stop = api(
-  { expose: true, auth: true, method: "POST", path: "/v1/repls/:replId/stop" },
-  async ({ replId }: ReplRequest): Promise<void> => {
-    await putToSleep(replId);
+  { expose: false, method: "POST", path: "/v1/internal/containers/stop" },
+  async (home: Home): Promise<void> => {
+    await traced("stop", home, () => putToSleep(refOf(home)));
+  },
+);
+
+/** List the containers of a cluster. */
+export const listContainers = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/list" },
+  async ({ clusterId }: ClusterRequest): Promise<ContainerList> => {
+    const rows = await clusterStore(clusterId).containers();
+    const items = rows.map(
+      ({ replId, generation, state, pid, upstreamPort, startedAt, reason }) => ({
+        clusterId,
+        replId,
+        generation,
+        state,
+        pid,
+        port: upstreamPort,
+        startedAt: startedAt?.toISOString() ?? null,
+        reason,
+      }),
+    );
+    return { items };
+  },
+);
+
+/** List the proxies of a cluster: they are of the same deployment. */
+export const listProxies = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/proxies" },
+  async ({ clusterId }: ClusterRequest): Promise<ProxyList> => {
+    return await proxy.listInstances({ clusterId });
+  },
+);
+
+/** How many signed requests this deployment has accepted and refused since it started. */
+export const countCommands = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/count-commands" },
+  async (_request: ClusterRequest): Promise<ChannelCounts> => {
+    const { accepted, refused } = counts();
+    const reasons = Object.entries(refused) as [Refusal, number][];
+    return { accepted, refused: reasons.map(([reason, count]) => ({ reason, count })) };
   },
 );

@@ -107,9 +107,11 @@ async function create(clusterId = "east"): Promise<void> {
   for (const store of [east, west]) await applyToCluster(store, [entry("created", clusterId, 1)]);
 }
 
+const home = () => ({ clusterId: "east", replId, generation: 1, ...authority.homes.get(replId) });
+
 async function createAndDeploy(files: Record<string, string> = { "index.mjs": NOTES }) {
   await create();
-  return await deploy(replId, makeApp(root, files), undefined);
+  return await deploy(home(), makeApp(root, files), undefined);
 }
 
 const upstreamOf = async (store: ClusterStore): Promise<string | null> => {
@@ -173,7 +175,7 @@ describe("deploy", () => {
   it("keeps what the app wrote when a new release comes", async () => {
     await createAndDeploy();
     await ask(east, "/", "POST");
-    const second = await deploy(replId, makeApp(root, { "index.mjs": `${NOTES}//2` }), undefined);
+    const second = await deploy(home(), makeApp(root, { "index.mjs": `${NOTES}//2` }), undefined);
     expect(second.release).toBe(2);
     expect(await ask(east)).toBe("x@east");
   });
@@ -181,7 +183,7 @@ describe("deploy", () => {
   it("says why an app does not start, with its last lines", async () => {
     await create();
     const app = makeApp(root, { "index.mjs": `console.log("no luck"); process.exit(3);` });
-    await expect(deploy(replId, app, undefined)).rejects.toThrow(
+    await expect(deploy(home(), app, undefined)).rejects.toThrow(
       /Cannot start repl ".*": exit code 3 before it listened; its last lines:\nno luck/,
     );
     expect(await stateOf(east, 1)).toBe("failed");
@@ -191,10 +193,9 @@ describe("deploy", () => {
   it("says what it looked for when it recognises nothing", async () => {
     await create();
     const app = makeApp(root, { "readme.txt": "" });
-    await expect(deploy(replId, app, undefined)).rejects.toThrow(/looked for .*Procfile/);
-    await expect(deploy(replId, "relative", undefined)).rejects.toThrow("an absolute path");
-    await expect(deploy(replId, "/nowhere", undefined)).rejects.toThrow("ENOENT");
-    await expect(deploy("unknown", app, "true")).rejects.toThrow('No repl "unknown"');
+    await expect(deploy(home(), app, undefined)).rejects.toThrow(/looked for .*Procfile/);
+    await expect(deploy(home(), "relative", undefined)).rejects.toThrow("an absolute path");
+    await expect(deploy(home(), "/nowhere", undefined)).rejects.toThrow("ENOENT");
   });
 
   it("serves a folder of files", async () => {
@@ -209,7 +210,7 @@ describe("deploy", () => {
 describe("wake", () => {
   it("starts what sleeps, once, however many ask", async () => {
     await createAndDeploy();
-    await putToSleep(replId);
+    await putToSleep(home());
     expect(await upstreamOf(east)).toBeNull();
     expect(await stateOf(east, 1)).toBe("stopped");
     const woken = await Promise.all(
@@ -222,7 +223,7 @@ describe("wake", () => {
 
   it("starts nothing that the authority says is elsewhere", async () => {
     await createAndDeploy();
-    await putToSleep(replId);
+    await putToSleep(home());
     authority.homes.set(replId, { clusterId: "west", generation: 2 });
     expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "moved" });
     expect(await stateOf(east, 1)).toBe("stopped");
@@ -245,7 +246,7 @@ describe("wake", () => {
     expect(await upstreamOf(east)).toBeNull();
     expect((await east.container(replId, 1))?.reason).toBe("signal SIGKILL");
     expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "running" });
-    await restartContainer(replId);
+    await restartContainer(home());
     expect(await ask(east)).toBe("@east");
     const lines = await lastLines({ clusterId: "east", replId }, 100);
     expect(lines).toContain("stele: ended by itself: signal SIGKILL");

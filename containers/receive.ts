@@ -28,6 +28,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   thaw: (fields) => containers.thaw(fields),
   drainOld: (fields) => containers.drainOld(fields),
   cleanup: (fields) => containers.cleanup(fields),
+  deploy: (fields) => containers.deploy(fields),
+  logs: (fields) => containers.logs(fields),
+  restart: (fields) => containers.restart(fields),
+  stop: (fields) => containers.stop(fields),
+  listContainers: (fields) => containers.listContainers(fields),
+  listProxies: (fields) => containers.listProxies(fields),
+  countCommands: (fields) => containers.countCommands(fields),
 };
 
 /** A command of the control plane to one cluster of this deployment, signed (docs/decisions/0011). */

@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { APIError } from "encore.dev/api";
 import log from "encore.dev/log";
 
-import { type Home, homeOf } from "./authority";
 import { detect, LOOKED_FOR, type Recognised } from "./core/detect";
 import { isLive } from "./core/lifecycle";
 import { type ContainerRef, markerOf } from "./drivers/driver";
@@ -33,27 +32,18 @@ export interface Deployed {
   readonly clusterId: string;
 }
 
-/** Where the repl lives, if it lives in a cluster that this process serves. */
-export async function localHome(replId: string): Promise<Home> {
-  const home = await homeOf(replId);
-  if (!home) throw APIError.notFound(`No repl "${replId}"`);
-  await untilOpen(home.clusterId);
-  return home;
-}
-
-/** The same, once its cluster knows of it and no move is under way. */
-async function settledHome(replId: string): Promise<{ home: Home; store: ClusterStore }> {
+/** The repl's home, once it knows of the repl and no move is under way. */
+async function settled(home: ContainerRef): Promise<ClusterStore> {
+  const { clusterId, replId, generation } = home;
+  await untilOpen(clusterId);
   const end = performance.now() + HEARSAY_MS;
   for (;;) {
-    const home = await localHome(replId);
-    const store = clusterStore(home.clusterId);
+    const store = clusterStore(clusterId);
     const route = await store.route(replId);
-    if (route?.state === "active" && route.generation === home.generation) return { home, store };
+    if (route?.state === "active" && route.generation === generation) return store;
     if (performance.now() > end) {
       const state = route?.state === "frozen" ? "is being moved" : "is not ready";
-      throw APIError.unavailable(
-        `Repl "${replId}" ${state} in cluster "${home.clusterId}": try again`,
-      );
+      throw APIError.unavailable(`Repl "${replId}" ${state} in cluster "${clusterId}": try again`);
     }
     kickTail();
     await delay(LOOK_EVERY_MS);
@@ -62,14 +52,13 @@ async function settledHome(replId: string): Promise<{ home: Home; store: Cluster
 
 /** Copies a directory, and starts what is in it; answers when it listens, or fails and says why not. */
 export async function deploy(
-  replId: string,
+  ref: ContainerRef,
   directory: string,
   command: string | undefined,
 ): Promise<Deployed> {
   const from = checkedDirectory(directory);
   const recognised = recognise(from, command);
-  const { home, store } = await settledHome(replId);
-  const ref = refOf(home);
+  const store = await settled(ref);
   return await lock.run(markerOf(ref), async () => {
     const release = await replaceFiles(store, ref, from, recognised);
     const started = await startLocked(store, ref, null);
@@ -77,10 +66,6 @@ export async function deploy(
     if (started.outcome === "failed") throw await startError(ref, started.reason);
     return { release, ...recognised, clusterId: ref.clusterId };
   });
-}
-
-function refOf({ clusterId, replId, generation }: Home): ContainerRef {
-  return { clusterId, replId, generation };
 }
 
 function checkedDirectory(directory: string): string {
@@ -156,11 +141,10 @@ async function startError(ref: ContainerRef, reason: string): Promise<APIError> 
 }
 
 /** Stops the container; the next request wakes it. */
-export async function putToSleep(replId: string): Promise<void> {
-  const { home, store } = await settledHome(replId);
-  const ref = refOf(home);
+export async function putToSleep(ref: ContainerRef): Promise<void> {
+  const store = await settled(ref);
   await lock.run(markerOf(ref), async () => {
-    const container = await store.container(replId, home.generation);
+    const container = await store.container(ref.replId, ref.generation);
     if (container && isLive(container.state)) {
       await drainAndStopLocked(store, ref, "its owner stopped it");
     }
@@ -168,11 +152,10 @@ export async function putToSleep(replId: string): Promise<void> {
 }
 
 /** Stops and starts the container. */
-export async function restartContainer(replId: string): Promise<void> {
-  const { home, store } = await settledHome(replId);
-  const ref = refOf(home);
+export async function restartContainer(ref: ContainerRef): Promise<void> {
+  const store = await settled(ref);
   await lock.run(markerOf(ref), async () => {
-    const container = await store.container(replId, home.generation);
+    const container = await store.container(ref.replId, ref.generation);
     if (container && isLive(container.state)) {
       await drainAndStopLocked(store, ref, "its owner restarts it");
     }

@@ -1,8 +1,7 @@
 import { APIError, ErrCode } from "encore.dev/api";
 import { clusters, containers } from "~encore/clients";
 
-import { command, receiverOf } from "../shared/channel/cluster";
-import { outbound } from "../shared/outbound";
+import { createCommands } from "../shared/channel/cluster";
 import { createAddressBook } from "./address-book";
 
 /** What every command to a cluster carries; the receiver fences by it. */
@@ -64,21 +63,6 @@ export interface ClusterClient {
   cleanup(command: Command): Promise<CommandResult>;
 }
 
-type Guard = ReturnType<typeof outbound>;
-
-/** One guard for each cluster and time limit, so that a cluster that is down costs no other anything. */
-function guards(): (clusterId: string, timeoutMs: number) => Guard {
-  const made = new Map<string, Guard>();
-  return (clusterId, timeoutMs) => {
-    const key = `${clusterId}/${timeoutMs}`;
-    const guard = made.get(key) ?? outbound(`cluster "${clusterId}"`, { timeoutMs });
-    made.set(key, guard);
-    return guard;
-  };
-}
-
-const guardOf = guards();
-
 /** Where a cluster is, kept for a while: the registry rarely changes, and may be away. */
 const addresses = createAddressBook({
   find: (clusterId) => clusters.clusterAddress({ clusterId }),
@@ -86,46 +70,33 @@ const addresses = createAddressBook({
   now: () => performance.now(),
 });
 
-/** Sends one command, by a typed call or signed, whichever way leads to the cluster. */
-type Way = <C extends Command, A>(
-  name: keyof ClusterClient,
-  local: (command: C) => Promise<A>,
-) => (command: C) => Promise<A>;
-
-function wayTo(clusterId: string, timeoutMs: number): Way {
-  const guarded = guardOf(clusterId, timeoutMs);
-  return (name, local) => (fields) =>
-    guarded(async (signal) => {
-      const receiver = receiverOf(await addresses(clusterId));
-      return receiver ? await command(receiver, { name, fields, signal }) : await local(fields);
-    });
-}
+const commandsOf = createCommands(addresses);
 
 /** The commands of a cluster, wherever its `containers` service is. */
 export function clusterClient(clusterId: string, timeoutMs: number): ClusterClient {
-  const way = wayTo(clusterId, timeoutMs);
+  const send = commandsOf(clusterId, timeoutMs);
   const result =
-    <C extends Command>(send: (command: C) => Promise<{ outcome: string; reason?: string }>) =>
+    <C extends Command>(call: (order: C) => Promise<{ outcome: string; reason?: string }>) =>
     async (order: C): Promise<CommandResult> =>
-      toResult(await send(order));
-  const verify = way("verify", (order) => containers.verify(order));
-  const drainOld = way("drainOld", (order: DrainOld) => containers.drainOld(order));
+      toResult(await call(order));
+  const verify = send("verify", (order: Command) => containers.verify(order));
+  const drainOld = send("drainOld", (order: DrainOld) => containers.drainOld(order));
   return {
-    inspect: way("inspect", (order) => containers.inspect(order)),
-    stage: result(way("stage", (order: Stage) => containers.stage(order))),
-    copyFiles: result(way("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
-    freeze: way("freeze", (order: Freeze) => containers.freeze(order)),
-    boot: result(way("boot", (order) => containers.boot(order))),
+    inspect: send("inspect", (order: Command) => containers.inspect(order)),
+    stage: result(send("stage", (order: Stage) => containers.stage(order))),
+    copyFiles: result(send("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
+    freeze: send("freeze", (order: Freeze) => containers.freeze(order)),
+    boot: result(send("boot", (order: Command) => containers.boot(order))),
     verify: async (order) => {
       const verified = await verify(order);
       return { ...toResult(verified), leaseUntil: verified.leaseUntil };
     },
-    activate: result(way("activate", (order) => containers.activate(order))),
-    tombstone: result(way("tombstone", (order: Tombstone) => containers.tombstone(order))),
-    unstage: result(way("unstage", (order) => containers.unstage(order))),
-    thaw: result(way("thaw", (order: Thaw) => containers.thaw(order))),
+    activate: result(send("activate", (order: Command) => containers.activate(order))),
+    tombstone: result(send("tombstone", (order: Tombstone) => containers.tombstone(order))),
+    unstage: result(send("unstage", (order: Command) => containers.unstage(order))),
+    thaw: result(send("thaw", (order: Thaw) => containers.thaw(order))),
     drainOld: async (order) => (await drainOld(order)).done,
-    cleanup: result(way("cleanup", (order) => containers.cleanup(order))),
+    cleanup: result(send("cleanup", (order: Command) => containers.cleanup(order))),
   };
 }
 

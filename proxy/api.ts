@@ -4,7 +4,7 @@ import { untilDrained } from "../shared/hosting";
 import { statuses } from "./fleet";
 
 /** One proxy instance of one cluster, in this process. */
-export interface ProxyInstance {
+interface ProxyInstance {
   clusterId: string;
   instanceId: string;
   /** The addresses that it accepts visitors on. */
@@ -27,11 +27,16 @@ interface ProxyInstances {
   items: ProxyInstance[];
 }
 
-/** List the proxies of this process. */
-export const listProxies = api(
-  { expose: true, auth: true, method: "GET", path: "/v1/proxies" },
-  async (): Promise<ProxyInstances> => {
-    const items = (await statuses()).map(({ version, listening, ...status }) => ({
+interface ClusterRequest {
+  clusterId: string;
+}
+
+/** List the proxies that this process has of a cluster. */
+export const listInstances = api(
+  { expose: false, method: "POST", path: "/v1/internal/proxy/instances" },
+  async ({ clusterId }: ClusterRequest): Promise<ProxyInstances> => {
+    const ours = (await statuses()).filter((status) => status.clusterId === clusterId);
+    const items = ours.map(({ version, listening, ...status }) => ({
       ...status,
       listening: [...listening],
       ackedVersion: version,
