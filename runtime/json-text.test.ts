@@ -47,8 +47,10 @@ describe("jsonText()", () => {
   });
 
   it("writes dates, bigints and leaves undefined members out", () => {
-    expect(jsonText({ at: new Date(0), then: new Date(5), big: 9007199254740993n, none: undefined })).toBe(
-      '{"at":"1970-01-01T00:00:00Z","then":"1970-01-01T00:00:00.005Z","big":"9007199254740993"}',
+    expect(
+      jsonText({ at: new Date(0), late: new Date(5), big: 9007199254740993n, none: undefined }),
+    ).toBe(
+      '{"at":"1970-01-01T00:00:00Z","late":"1970-01-01T00:00:00.005Z","big":"9007199254740993"}',
     );
   });
 

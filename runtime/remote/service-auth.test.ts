@@ -12,7 +12,8 @@ const RECORDED_CALL = {
   "x-encore-meta-version": "1",
   "x-encore-meta-userid": "zoe",
   // UTF-8, a byte a character, as Node reads it.
-  "x-encore-meta-authdata": '{"name":"Zo\u00c3\u00ab","since":"1970-01-01T00:00:00Z","userID":"zoe"}',
+  "x-encore-meta-authdata":
+    '{"name":"Zo\u00c3\u00ab","since":"1970-01-01T00:00:00Z","userID":"zoe"}',
   "x-encore-meta-caller": "api:front.me",
 };
 const RECORDED_PROOF = {
