@@ -168,7 +168,7 @@ async function checkServer({
   address,
   maintenanceDatabase: database,
 }: PostgresServer): Promise<void> {
-  const sql = openClient({ ...address, database, maxConnections: 1 }, 1);
+  const sql = openClient({ ...address, database, maxConnections: 1, minConnections: 0 }, 1);
   try {
     await sql`select 1`;
   } catch (error) {

@@ -57,6 +57,7 @@ describe("parseInfraConfig()", () => {
       username: "encore",
       password: "secret",
       maxConnections: 100,
+      minConnections: 0,
     });
     expect(config.databases["beta"]).toMatchObject({
       socketDir: "/run/stele/socket",

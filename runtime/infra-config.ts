@@ -28,6 +28,8 @@ export interface DatabaseConfig {
   readonly password: string;
   /** Connections of this process at most; Encore's default is 100. */
   readonly maxConnections: number;
+  /** Connections that are made at once and kept. */
+  readonly minConnections: number;
 }
 
 export interface TlsConfig {
@@ -161,6 +163,8 @@ const TOP_LEVEL_KEYS = [
 
 const DEFAULT_SHUTDOWN_SECONDS = 5;
 const DEFAULT_MAX_CONNECTIONS = 100;
+/** What 0 means, as in Encore. */
+const UNSET_MAX_CONNECTIONS = 30;
 const POSTGRES_PORT = 5432;
 
 function readMetadata(reader: JsonReader, root: JsonObject): InfraConfig["metadata"] {
@@ -214,7 +218,9 @@ function readDatabases(reader: JsonReader, root: JsonObject): Record<string, Dat
       database: reader.string(entry, "name", logicalName),
       username: reader.string(entry, "username"),
       password: reader.string(entry, "password"),
-      maxConnections: reader.number(entry, "max_connections", DEFAULT_MAX_CONNECTIONS),
+      maxConnections:
+        reader.number(entry, "max_connections", DEFAULT_MAX_CONNECTIONS) || UNSET_MAX_CONNECTIONS,
+      minConnections: reader.number(entry, "min_connections", 0),
     }));
     for (const [name, database] of Object.entries(found)) {
       if (name in databases) reader.fault(server, "databases", `names "${name}" a second time`);

@@ -6,6 +6,7 @@ import { Control } from "./control";
 import { Cors } from "./http/cors";
 import { Crons } from "./cron";
 import { Databases, type SQLDatabase } from "./sql/databases";
+import { closeCursorsLeftEarly } from "./sql/sdk-cursors";
 import { runExitHooks } from "./drain";
 import { ApiServer } from "./http/api-server";
 import { Endpoints } from "./http/endpoints";
@@ -86,6 +87,7 @@ export class Runtime {
   #listener: Listener | null = null;
   #authFunction: AuthFunction | null = null;
   #metrics: MetricsRegistry | null = null;
+  #cursors: Promise<void> = Promise.resolve();
   #registered: () => void = () => {};
   readonly #handlersReady = new Promise<void>((resolve) => {
     this.#registered = resolve;
@@ -114,6 +116,7 @@ export class Runtime {
       log,
       now: Date.now,
     });
+    if (this.#model.databases.length > 0) this.#cursors = closeCursorsLeftEarly();
     this.#lifecycle = new Lifecycle(this.#infra.gracefulShutdown.totalSeconds * 1000);
     if (this.#testMode) this.#registered();
     control.attach(() => this.stop());
@@ -260,6 +263,7 @@ export class Runtime {
   async #start(): Promise<string> {
     if (this.#testMode) return "";
     const { appId, envName } = this.#infra.metadata;
+    await this.#cursors;
     this.#listener = new Listener({ appId, envName }, this.#answering());
     const { host, port } = parseAddress(listenAddress(process.env));
     const address = await this.#listener.listen(host, port);

@@ -4,15 +4,13 @@
  */
 export { ApiCallError, ApiCallError as APICallError } from "./calls";
 export {
-  Cursor,
-  QueryArgs,
-  Row,
   SQLConn,
   SQLConn as SqlConn,
   SQLDatabase,
   SQLDatabase as SqlDatabase,
   Transaction,
 } from "./sql/databases";
+export { Cursor, QueryArgs, Row } from "./sql/statements";
 export { Decimal } from "./decimal";
 export { Logger, LogLevel } from "./log";
 export { MetricsRegistry } from "./metrics";

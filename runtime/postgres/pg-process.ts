@@ -13,7 +13,7 @@ import { openClient } from "../sql/sql-client";
 const run = promisify(execFile);
 
 /** Where a server is and who may enter: a database's config without the database. */
-export type ServerAddress = Omit<DatabaseConfig, "database" | "maxConnections">;
+export type ServerAddress = Omit<DatabaseConfig, "database" | "maxConnections" | "minConnections">;
 
 export interface End {
   /** "it ended with SIGKILL" */
@@ -174,7 +174,7 @@ async function ready(address: ServerAddress, ended: Promise<End>): Promise<void>
 }
 
 async function answers(address: ServerAddress): Promise<boolean> {
-  const config = { ...address, database: "postgres", maxConnections: 1 };
+  const config = { ...address, database: "postgres", maxConnections: 1, minConnections: 0 };
   const sql = openClient(config, 1);
   try {
     await sql`select 1`;

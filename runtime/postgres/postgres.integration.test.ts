@@ -30,7 +30,7 @@ async function start(root: string, more: object = {}): Promise<PostgresServer> {
 }
 
 async function ask(server: PostgresServer, text: string): Promise<unknown> {
-  const config = { ...server.address, database: "postgres", maxConnections: 1 };
+  const config = { ...server.address, database: "postgres", maxConnections: 1, minConnections: 0 };
   const sql = openClient(config, 1);
   try {
     return (await sql.unsafe(text))[0];
@@ -188,7 +188,12 @@ describe("startPostgres()", () => {
 describe("connectionUrl()", () => {
   it("leads postgres.js to the socket, for queries and for LISTEN", async () => {
     const server = await start(makeRoot());
-    const config = { ...server.address, database: "postgres", maxConnections: 1 };
+    const config = {
+      ...server.address,
+      database: "postgres",
+      maxConnections: 1,
+      minConnections: 0,
+    };
     const sql = postgres(connectionUrl(config));
     try {
       const heard = new Promise((resolve) => void sql.listen("news", resolve));

@@ -28,7 +28,12 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   });
   const { socketDir, username } = server.address;
   return {
-    config: (database) => ({ ...server.address, database, maxConnections: TEST_CONNECTIONS }),
+    config: (database) => ({
+      ...server.address,
+      database,
+      maxConnections: TEST_CONNECTIONS,
+      minConnections: 0,
+    }),
     infra: (databases, more = {}) =>
       parseInfraConfig({
         sql_servers: [

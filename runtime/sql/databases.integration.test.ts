@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { Databases, QueryArgs, type SQLDatabase } from "./databases";
+import { Databases, type SQLDatabase } from "./databases";
+import { QueryArgs } from "./statements";
 import { ensureDatabase } from "./migrate";
 import { openClient } from "./sql-client";
 import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
@@ -68,6 +69,9 @@ describe("reading a column", () => {
     ["'x'::varchar(5)", "x"],
     ["'x'::name", "x"],
     ["'2026-01-02'::date", "2026-01-02"],
+    ["'0044-03-15 BC'::date", "-0043-03-15"],
+    ["'10000-01-01'::date", "+10000-01-01"],
+    ["0.1::float4", 0.10000000149011612],
     ["'03:04:05'::time", "03:04:05"],
     ["'03:04:05.5'::time", "03:04:05.500"],
     ["'03:04:05.6789'::time", "03:04:05.678900"],
@@ -273,6 +277,13 @@ describe("statements", () => {
     expect(await rows("select 1 as a, 2 as a")).toEqual([{ a: 2 }]);
     expect(await rows("select 1")).toEqual([{ "?column?": 1 }]);
     expect(await rows("select 1 as a where false")).toEqual([]);
+  });
+
+  it("is not disturbed by one that failed after some of its rows", async () => {
+    for (let n = 0; n < 20; n++) {
+      await expect(rows("select 1 / (5 - g) from generate_series(1, 9) g")).rejects.toThrow();
+    }
+    expect(await rows("select 1 as a")).toEqual([{ a: 1 }]);
   });
 
   it("runs more at once than there are connections", async () => {

@@ -1,129 +1,10 @@
 import type { AppModel } from "../app-model";
 import type { DatabaseConfig, InfraConfig } from "../infra-config";
+import { type Cursor, mayStayOpen, type QueryArgs, type Row, Statements } from "./statements";
 import { connectionUrl } from "./sql-client";
-import { columnValue, type MakeDecimal } from "./sql-columns";
-import { isConnectionLost, sqlError } from "./sql-errors";
-import { parameterText } from "./sql-parameters";
+import type { MakeDecimal } from "./sql-columns";
+import { sqlError, unavailable } from "./sql-errors";
 import { type Client, Pool } from "./sql-pool";
-import { CATALOG_QUERY, type CatalogRow, type SqlType, TypeCatalog } from "./sql-types";
-
-/** Parameters of one statement, as the SDK hands them over. */
-export class QueryArgs {
-  constructor(readonly params: readonly unknown[]) {}
-}
-
-interface Column {
-  readonly name: string;
-  readonly type: SqlType;
-}
-
-export class Row {
-  constructor(
-    private readonly cells: Readonly<Record<string, string | null>>,
-    private readonly columns: readonly Column[],
-    private readonly makeDecimal: MakeDecimal,
-  ) {}
-
-  values(): Record<string, unknown> {
-    const row: Record<string, unknown> = {};
-    for (const { name, type } of this.columns) {
-      row[name] = columnValue(this.cells[name] ?? null, type, name, this.makeDecimal);
-    }
-    return row;
-  }
-}
-
-/** The rows of a statement that has run. A failure shows at the first `next()`, as in Encore. */
-export class Cursor {
-  private at = 0;
-
-  constructor(private readonly rows: readonly Row[]) {}
-
-  next(): Promise<Row | null> {
-    return Promise.resolve(this.rows[this.at++] ?? null);
-  }
-}
-
-/** Statements whose parameter types are remembered, for each database. */
-const DESCRIBED_MAX = 2_000;
-
-/** Runs statements on connections of one database and converts values both ways. */
-class Statements {
-  private readonly types = new TypeCatalog();
-  private readonly described = new Map<string, readonly number[]>();
-
-  constructor(private readonly makeDecimal: MakeDecimal) {}
-
-  async run(client: Client, text: string, { params }: QueryArgs): Promise<Cursor> {
-    try {
-      const known = params.length === 0 || this.described.has(text);
-      const parameters = await this.encode(client, text, params);
-      const result = await raw(client, text, parameters, known);
-      const oids = (result.columns ?? []).map(({ type }) => type);
-      await this.learn(client, oids);
-      const columns = (result.columns ?? []).map(({ name, type }) => ({
-        name,
-        type: this.typeOf(type),
-      }));
-      return new Cursor(result.map((cells) => new Row(cells, columns, this.makeDecimal)));
-    } catch (error) {
-      this.described.delete(text);
-      if (isConnectionLost(error)) client.broken = true;
-      throw sqlError(error);
-    }
-  }
-
-  private async encode(
-    client: Client,
-    text: string,
-    params: readonly unknown[],
-  ): Promise<(string | null)[]> {
-    if (params.length === 0) return [];
-    const oids = this.described.get(text) ?? (await this.describe(client, text));
-    if (oids.length !== params.length) {
-      throw new Error(`expected ${oids.length} parameters but got ${params.length}`);
-    }
-    return params.map((value, index) => parameterText(value, this.typeOf(oids[index]), index));
-  }
-
-  /** The server says what each parameter is: Encore encodes by that, not by JavaScript's types. */
-  private async describe(client: Client, text: string): Promise<readonly number[]> {
-    const statement = await client.sql.unsafe(text, [], { prepare: false }).describe();
-    const oids = [...statement.types] as number[];
-    await this.learn(client, oids);
-    const oldest = this.described.keys().next();
-    if (this.described.size >= DESCRIBED_MAX && !oldest.done) this.described.delete(oldest.value);
-    this.described.set(text, oids);
-    return oids;
-  }
-
-  private async learn(client: Client, oids: readonly number[]): Promise<void> {
-    const missing = this.types.missing(oids);
-    if (missing.length === 0) return;
-    const rows = await raw(client, CATALOG_QUERY, [`{${missing.join(",")}}`], false);
-    this.types.learn(rows as unknown as readonly CatalogRow[]);
-  }
-
-  private typeOf(oid: number | undefined): SqlType {
-    return this.types.get(oid ?? 0) ?? { kind: "scalar", name: `oid ${oid}` };
-  }
-}
-
-type RawResult = readonly Record<string, string | null>[] & {
-  readonly columns?: readonly { readonly name: string; readonly type: number }[];
-};
-
-async function raw(
-  { sql }: Client,
-  text: string,
-  parameters: readonly (string | null)[],
-  prepare: boolean,
-): Promise<RawResult> {
-  const typed = parameters.map((value) => sql.typed(value as string, 0));
-  // The simple protocol would run several statements at once, which Encore refuses.
-  const options = { prepare, simple: false } as { prepare: boolean };
-  return (await sql.unsafe(text, typed, options)) as unknown as RawResult;
-}
 
 /** A connection of its own, for as long as it is held. */
 abstract class Held {
@@ -133,7 +14,6 @@ abstract class Held {
     protected readonly pool: Pool,
     protected readonly client: Client,
     private readonly statements: Statements,
-    private readonly closesAtStart = client.closes(),
   ) {}
 
   protected abstract readonly endedMessage: string;
@@ -147,13 +27,22 @@ abstract class Held {
     return (await this.query(text, args, source)).next();
   }
 
-  protected assertOpen(): void {
-    if (this.released) throw failure(this.endedMessage);
-    if (this.isLost) throw failure("error communicating with the server: connection closed");
+  /** For a reader that closes what it got: the rows come as it takes them. */
+  async stream(text: string, args: QueryArgs, source?: unknown): Promise<Cursor> {
+    if (!this.mayStayOpen(text)) return this.query(text, args, source);
+    this.assertOpen();
+    return this.statements.stream(this.client, text, args, () => {});
   }
 
-  protected get isLost(): boolean {
-    return this.client.broken || this.client.closes() !== this.closesAtStart;
+  protected mayStayOpen(text: string): boolean {
+    return mayStayOpen(text);
+  }
+
+  protected assertOpen(): void {
+    if (this.released) throw failure(this.endedMessage);
+    if (this.client.broken) {
+      throw unavailable("error communicating with the server: connection closed");
+    }
   }
 
   protected release(): void {
@@ -173,9 +62,8 @@ export class Transaction extends Held {
   static async begin(pool: Pool, statements: Statements): Promise<Transaction> {
     const client = await pool.acquire();
     try {
-      await client.sql.unsafe("begin");
+      await client.say("begin");
     } catch (error) {
-      if (isConnectionLost(error)) client.broken = true;
       pool.release(client);
       throw sqlError(error);
     }
@@ -192,12 +80,16 @@ export class Transaction extends Held {
     return this.end("rollback");
   }
 
+  // Its locks last to its end anyway.
+  protected override mayStayOpen(): boolean {
+    return true;
+  }
+
   private async end(statement: string): Promise<void> {
     try {
       this.assertOpen();
-      await this.client.sql.unsafe(statement);
+      await this.client.say(statement);
     } catch (error) {
-      if (isConnectionLost(error)) this.client.broken = true;
       throw sqlError(error);
     } finally {
       this.release();
@@ -206,11 +98,8 @@ export class Transaction extends Held {
 }
 
 async function rollBack(pool: Pool, client: Client): Promise<void> {
-  try {
-    await client.sql.unsafe("rollback");
-  } finally {
-    pool.release(client);
-  }
+  await client.say("rollback").catch(() => {});
+  pool.release(client);
 }
 
 export class SQLConn extends Held {
@@ -221,11 +110,6 @@ export class SQLConn extends Held {
     const connection = new SQLConn(pool, client, statements);
     forgotten.register(connection, () => pool.release(client), connection);
     return connection;
-  }
-
-  // A connection without a transaction may be replaced by a new one unseen.
-  protected override get isLost(): boolean {
-    return false;
   }
 
   close(): Promise<void> {
@@ -248,6 +132,14 @@ export class SQLDatabase {
 
   async query(text: string, args: QueryArgs, _source?: unknown): Promise<Cursor> {
     return this.open().use((client) => this.statements.run(client, text, args));
+  }
+
+  /** For a reader that closes what it got: the rows come as it takes them. */
+  async stream(text: string, args: QueryArgs, source?: unknown): Promise<Cursor> {
+    if (!mayStayOpen(text)) return this.query(text, args, source);
+    return this.open().lend((client, giveBack) =>
+      this.statements.stream(client, text, args, giveBack),
+    );
   }
 
   async queryRow(text: string, args: QueryArgs, source?: unknown): Promise<Row | null> {
@@ -277,7 +169,7 @@ export class SQLDatabase {
     if (!this.config) {
       throw failure(`database "${this.name}" is not configured for use by this process`);
     }
-    return (this.pool ??= new Pool(this.config));
+    return (this.pool ??= new Pool(this.config, statementTimeoutMs()));
   }
 }
 
@@ -304,6 +196,15 @@ export class Databases {
   async close(): Promise<void> {
     await Promise.all([...this.opened.values()].map((database) => database.close()));
   }
+}
+
+/** A setting of ours, for the statements of services: without it they may take as long as they like. */
+function statementTimeoutMs(): number {
+  const text = process.env["ENCORE_SQL_STATEMENT_TIMEOUT_MS"] ?? "0";
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new Error(`Cannot use ENCORE_SQL_STATEMENT_TIMEOUT_MS "${text}": expected milliseconds`);
+  }
+  return Number(text);
 }
 
 function failure(message: string): Error {

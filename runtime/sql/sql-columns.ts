@@ -41,7 +41,8 @@ const READERS: Readonly<Record<string, Reader>> = {
   bytea: readBytes,
   cidr: asText,
   date: readDate,
-  float4: readFloat,
+  // Read into 32 bits and widened, so that 0.1 is 0.10000000149011612.
+  float4: (text) => readFloat(String(Math.fround(Number(text)))),
   float8: readFloat,
   inet: asText,
   int2: Number,
@@ -68,9 +69,13 @@ function readBytes(text: string): ArrayBuffer {
   return copy;
 }
 
+/** ISO 8601, with a sign before years that have not four digits. */
 function readDate(text: string): string {
-  if (text.endsWith("infinity")) throw new Error("an infinite date has no value");
-  return text;
+  const [, digits = "", rest = "", isBefore] = /^(\d+)(-\d\d-\d\d)( BC)?$/.exec(text) ?? [];
+  if (rest === "") throw new Error("an infinite date has no value");
+  const year = isBefore ? 1 - Number(digits) : Number(digits);
+  const sign = year < 0 ? "-" : year > 9_999 ? "+" : "";
+  return sign + String(Math.abs(year)).padStart(4, "0") + rest;
 }
 
 /** Encore prints fractions of a second in groups of three digits. */

@@ -7,9 +7,30 @@ import postgres from "postgres";
  * that match on `duplicate key value` work with both.
  */
 export function sqlError(error: unknown): Error {
-  const message =
-    error instanceof postgres.PostgresError ? serverMessage(error) : clientMessage(error);
-  return Object.assign(new Error(message), { code: "GenericFailure" });
+  const isServers = error instanceof postgres.PostgresError;
+  if (isServers && isTimeout(error))
+    return coded("deadline_exceeded", `db error: ${error.message}`);
+  const message = isServers ? serverMessage(error) : clientMessage(error);
+  const { code } = error as { code?: unknown };
+  if (code === "unavailable") return error as Error;
+  return coded(isConnectionLost(error) ? "unavailable" : "GenericFailure", message);
+}
+
+/**
+ * The database cannot be had now. Encore's runtime says "GenericFailure" here too, which becomes
+ * `internal`; with this code an endpoint answers `unavailable`, so that its caller may try again.
+ */
+export function unavailable(message: string): Error {
+  return coded("unavailable", message);
+}
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** The statement ran longer than ENCORE_SQL_STATEMENT_TIMEOUT_MS, or the server's own setting. */
+function isTimeout({ code, message }: PostgresError): boolean {
+  return code === "57014" && message.includes("statement timeout");
 }
 
 /** Whether the connection is lost with the statement. */

@@ -176,9 +176,10 @@ function encodeBytes(value: unknown, name: string): string {
 /** Types whose values are words of a fixed form: dates, times, uuids, addresses. */
 function encodeWord(value: unknown, name: string): string {
   if (value instanceof Date && !Number.isNaN(value.getTime())) {
-    if (name === "date") return value.toISOString().slice(0, 10);
-    if (name === "timestamptz") return value.toISOString();
-    if (name === "timestamp") return value.toISOString().slice(0, -1);
+    const { day, time, era } = isoParts(value);
+    if (name === "date") return day + era;
+    if (name === "timestamptz") return `${day}T${time}Z${era}`;
+    if (name === "timestamp") return `${day}T${time}${era}`;
   }
   if (typeof value !== "string") return refuse(value, name);
   if (!isWord(value, name)) {
@@ -186,6 +187,15 @@ function encodeWord(value: unknown, name: string): string {
     throw new Error(isNamed ? `unable to parse ${name}` : "premature end of input");
   }
   return value;
+}
+
+/** ISO 8601 has signed years beyond 0 to 9999; Postgres wants them plain, and the era in words. */
+function isoParts(value: Date): { day: string; time: string; era: string } {
+  const [date = "", time = ""] = value.toISOString().slice(0, -1).split("T");
+  const [, year = "", rest = ""] = /^([+-]?\d+)(-\d\d-\d\d)$/.exec(date) ?? [];
+  const isBefore = Number(year) <= 0;
+  const plain = String(isBefore ? 1 - Number(year) : Number(year)).padStart(4, "0");
+  return { day: plain + rest, time, era: isBefore ? " BC" : "" };
 }
 
 const WORDS: Readonly<Record<string, RegExp>> = {
