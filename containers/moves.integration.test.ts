@@ -312,6 +312,28 @@ describe("a handoff", () => {
     expect(await stageWest(3)).toMatchObject({ outcome: "done" });
   });
 
+  it("stops when its boot lease ends, and is home all the same if the commit came first", async () => {
+    await createAndDeploy();
+    await ask(east, "/", "POST");
+    await stageWest(2);
+    await moves.freeze({ ...order("east", 2), cut: false });
+    await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: true });
+    await moves.boot(order("west", 2));
+    expect(await west.renewLease(replId, 2, 0)).toBe(true);
+    const sweep = startSweep();
+    try {
+      await until("it stops", async () => (await stateOf(west, 2)) === "stopped");
+    } finally {
+      sweep.close();
+    }
+    expect(await west.route(replId)).toMatchObject({ state: "staged", fence: 2 });
+    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "refused" });
+    await applyToCluster(west, [entry("moved", "west", 2)]);
+    authority.homes.set(replId, { clusterId: "west", generation: 2 });
+    expect(await wake(wakeKey("west", replId))).toMatchObject({ outcome: "running" });
+    expect(await ask(west)).toBe("x@west");
+  });
+
   it("repeats a freeze with the same answer", async () => {
     await createAndDeploy();
     const first = await moves.freeze({ ...order("east", 2), cut: false });

@@ -5,7 +5,7 @@ import log from "encore.dev/log";
 import { untilQuiet } from "./acks";
 import { askForAbort } from "./authority";
 import { isLive } from "./core/lifecycle";
-import { mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
+import { isLeftOver, mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { copyFolder, filesChanged, removeFolder } from "./files";
 import {
@@ -347,19 +347,32 @@ export async function carryOut(
   for (const { kind, generation } of effects) {
     const ref = { clusterId: store.clusterId, replId, generation };
     // The upstream is published with the row, and the sweep drains what is retired.
-    if (kind === "stop_container") await stopAndDiscard(store, ref);
+    if (kind === "stop_container") await stopUnwanted(store, ref);
+    if (kind === "discard_files") await discardFiles(store, ref);
   }
 }
 
 /** Stops a container that may not run, and removes its files. Not there any more is no error. */
 export async function stopAndDiscard(store: ClusterStore, ref: ContainerRef): Promise<void> {
+  await stopUnwanted(store, ref);
+  await discardFiles(store, ref);
+}
+
+async function stopUnwanted(store: ClusterStore, ref: ContainerRef): Promise<void> {
   callOffStart(ref, "the move was called off");
   await lock.run(markerOf(ref), async () => {
     const route = await store.route(ref.replId);
-    const isHome = route?.generation === ref.generation && route.state !== "none";
-    if (isHome) return;
+    if (route && !isLeftOver(route, ref.generation)) return;
     const container = await store.container(ref.replId, ref.generation);
     if (container && isLive(container.state)) await stopLocked(store, ref, "it is not needed here");
+  });
+}
+
+/** Not those of a generation that has a place here, or may yet get it. */
+async function discardFiles(store: ClusterStore, ref: ContainerRef): Promise<void> {
+  await lock.run(markerOf(ref), async () => {
+    const route = await store.route(ref.replId);
+    if (route?.generation === ref.generation && route.state !== "none") return;
     closeGenerationDir(ref);
     await removeFolder({ directory: generationDir(ref) });
   });

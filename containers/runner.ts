@@ -10,7 +10,7 @@ import { isHome } from "./authority";
 import type { Endpoint } from "./core/ports";
 import { isLive } from "./core/lifecycle";
 import { afterCrash } from "./core/restart";
-import type { RouteRow } from "./core/route";
+import { mayRun, type RouteRow } from "./core/route";
 import {
   type ContainerDriver,
   type ContainerRef,
@@ -204,7 +204,7 @@ export async function startLocked(
     const upstream = await launch(store, ref, release, abort.signal);
     await store.running(replId, generation, upstream);
     const route = await store.route(replId);
-    const isWanted = route?.generation === generation && isHomeOrStaged(route);
+    const isWanted = route !== null && mayRun(route, generation);
     if (isWanted && !abort.signal.aborted) return answer("running", generation, "", upstream);
     await stopLocked(store, ref, "its route changed while it started");
     return refusalOf(route) ?? answer("failed", generation, "its route changed while it started");
@@ -213,10 +213,6 @@ export async function startLocked(
   } finally {
     starts.delete(markerOf(ref));
   }
-}
-
-function isHomeOrStaged(route: RouteRow): boolean {
-  return route.state === "active" || route.state === "staged";
 }
 
 interface FailedStart {

@@ -52,6 +52,7 @@ export interface ContainerRow {
 export interface AttendedRow extends ContainerRow {
   readonly routeState: RouteState;
   readonly routeGeneration: number;
+  readonly routeFence: number;
 }
 
 export interface Release {
@@ -108,6 +109,6 @@ export const SELECT_ATTENDED = `
     c.upstream_host AS "upstreamHost", c.upstream_port AS "upstreamPort", c.reason, c.crashes,
     c.restart_at AS "restartAt", c.auto_restart AS "autoRestart", c.started_at AS "startedAt",
     c.retired_at AS "retiredAt", coalesce(r.state, 'none') AS "routeState",
-    coalesce(r.generation, 0) AS "routeGeneration"
+    coalesce(r.generation, 0) AS "routeGeneration", coalesce(r.fence, 0) AS "routeFence"
   FROM container AS c
   LEFT JOIN route AS r ON r.cluster_id = c.cluster_id AND r.repl_id = c.repl_id`;

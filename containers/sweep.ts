@@ -105,7 +105,7 @@ function askAgain(migrationId: string): void {
 function dutyFor(store: ClusterStore, row: AttendedRow): Duty {
   const { replId, generation, state, retiredAt, autoRestart, restartAt } = row;
   return dutyOf(
-    { state: row.routeState, generation: row.routeGeneration },
+    { state: row.routeState, generation: row.routeGeneration, fence: row.routeFence },
     {
       generation,
       state,

@@ -23,6 +23,7 @@ describe("dutyOf", () => {
     ["retired, gone", active, { ...old, runs: false }, "lost"],
     ["gone", active, { ...running, runs: false }, "lost"],
     ["starting, gone", active, { ...running, state: "starting", runs: false }, "lost"],
+    ["its boot lease has ended", { ...active, state: "staged", fence: 2 }, running, "stop"],
     ["its staging was undone", { ...active, state: "none", fence: 2 }, running, "stop"],
     ["of an older generation, never retired", active, { ...running, generation: 1 }, "stop"],
     ["its stop was not finished", active, { ...running, state: "stopping", runs: false }, "stop"],

@@ -1,5 +1,5 @@
 import { type ContainerState, isLive } from "./lifecycle";
-import type { RouteRow } from "./route";
+import { isLeftOver, type RouteRow } from "./route";
 
 /** What is known of a container when somebody looks after it. */
 export interface Attended {
@@ -23,17 +23,17 @@ export type Duty = "nothing" | "drain" | "stop" | "lost" | "restart";
  * What has to be done about a container that nobody works on: the repair of whatever a crash of the
  * platform, or of the app, left undone.
  */
-export function dutyOf(route: Pick<RouteRow, "state" | "generation">, container: Attended): Duty {
+export function dutyOf(
+  route: Pick<RouteRow, "state" | "generation" | "fence">,
+  container: Attended,
+): Duty {
   const { state, runs } = container;
   const isOfRoute = route.generation === container.generation;
   if (!isLive(state)) {
     return container.isDue && isOfRoute && route.state === "active" ? "restart" : "nothing";
   }
   if (container.isRetired) return runs ? "drain" : "lost";
-  const isWanted = isOfRoute && (route.state === "active" || route.state === "staged");
-  // A freeze stops it when its requests have ended; the coordinator repeats the command until then.
-  const isFrozen = isOfRoute && route.state === "frozen";
-  if (!isWanted && !isFrozen) return "stop";
+  if (isLeftOver(route, container.generation)) return "stop";
   if (state === "stopping") return "stop";
   return runs ? "nothing" : "lost";
 }

@@ -43,7 +43,19 @@ describe("decide", () => {
     ["tombstones its home", active, tombstone(5), moved],
     ["tombstones a frozen home", frozen, tombstone(5), moved],
     ["points a tombstone on", moved, tombstone(6), { state: "tombstone", generation: 6 }],
-    ["fences when the lease ends", staged, at("lease_ended", 5), { state: "none", fence: 5 }],
+    ["fences when the lease ends", staged, at("lease_ended", 5), { state: "staged", fence: 5 }],
+    [
+      "activates what the lease has fenced",
+      { ...staged, fence: 5 },
+      at("activate", 5),
+      { state: "active", generation: 5 },
+    ],
+    [
+      "undoes a staging that the lease has fenced",
+      { ...staged, fence: 5 },
+      at("unstage", 5),
+      { state: "none", fence: 5 },
+    ],
     ["forgets a deleted repl", frozen, { kind: "deleted" }, { state: "none", deleted: true }],
   ])("%s", (_what, row, command, expected) => {
     const decision = decide(row, command);
@@ -53,6 +65,7 @@ describe("decide", () => {
 
   it.each<[string, RouteRow, RouteCommand]>([
     ["a stage at the fence", fenced, stage(5)],
+    ["a stage of what the lease has fenced", { ...staged, fence: 5 }, stage(5)],
     ["a stage below the generation", moved, stage(4)],
     ["a stage over a home", active, stage(9)],
     ["a stage over a frozen home", frozen, stage(9)],
@@ -75,6 +88,7 @@ describe("decide", () => {
     ["an older activation", moved, at("activate", 3)],
     ["a thaw by another move", { ...frozen, fence: 4 }, at("unfreeze", 4)],
     ["the end of another lease", staged, at("lease_ended", 4)],
+    ["the end of a lease that has ended", { ...staged, fence: 5 }, at("lease_ended", 5)],
     ["a creation after the deletion", { ...NO_ROUTE, deleted: true }, at("created", 1)],
   ])("changes nothing for %s", (_what, row, command) => {
     expect(decide(row, command)).toEqual({ row, effects: [], outcome: "unchanged", reason: "" });
@@ -87,6 +101,10 @@ describe("decide", () => {
     expect(decide(staged, at("unstage", 5)).effects).toEqual([
       { kind: "stop_container", generation: 5 },
       { kind: "discard_files", generation: 5 },
+    ]);
+    // Its files stay: the commit may have come first.
+    expect(decide(staged, at("lease_ended", 5)).effects).toEqual([
+      { kind: "stop_container", generation: 5 },
     ]);
     expect(decide(staged, at("activate", 5)).effects).toEqual([
       { kind: "publish_upstream", generation: 5 },

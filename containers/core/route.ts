@@ -3,7 +3,7 @@
  *
  *     none ──stage──▶ staged ──activate──▶ active ◀──thaw── frozen
  *      ▲                │                    │ └──freeze──────▲ │
- *      └─unstage, lease─┘                    └──▶ tombstone ◀───┘
+ *      └─────unstage────┘                    └──▶ tombstone ◀───┘
  *
  * Commands come late, twice or never, from coordinators that may have been replaced; so the receiver
  * fences (design section 4, rules 1 to 5). A generation that is older than the row's, or closed by an
@@ -47,7 +47,10 @@ export type RouteCommand =
   | { readonly kind: "thaw"; readonly generation: number }
   | { readonly kind: "activate"; readonly generation: number }
   | { readonly kind: "tombstone"; readonly generation: number; readonly to: string }
-  /** Nobody renewed the boot lease of a staged container. */
+  /**
+   * Nobody renewed the boot lease of a staged container. It is fenced and stops, but stays staged with
+   * its files: the commit may have come first, and only the authority knows.
+   */
   | { readonly kind: "lease_ended"; readonly generation: number }
   | { readonly kind: "created"; readonly generation: number }
   | { readonly kind: "deleted" };
@@ -129,10 +132,10 @@ function deletedRow(row: RouteRow, command: RouteCommand): RouteDecision {
 }
 
 function stage(row: RouteRow, generation: number, peer: string): RouteDecision {
-  if (row.state === "staged" && row.generation === generation) return unchanged(row);
   if (generation <= row.fence) {
     return refused(row, `generation ${generation} is closed: the fence is ${row.fence}`);
   }
+  if (row.state === "staged" && row.generation === generation) return unchanged(row);
   if (row.state === "active" || row.state === "frozen") {
     return refused(row, `the repl is ${row.state} here at generation ${row.generation}`);
   }
@@ -218,8 +221,8 @@ function superseded(row: RouteRow, generation: number): RouteEffect[] {
 }
 
 function leaseEnded(row: RouteRow, generation: number): RouteDecision {
-  if (row.state !== "staged" || row.generation !== generation) return unchanged(row);
-  return unstage(row, generation);
+  if (!mayBoot(row, generation)) return unchanged(row);
+  return changed({ ...row, fence: generation }, { kind: "stop_container", generation });
 }
 
 function deleted(row: RouteRow): RouteDecision {
@@ -227,7 +230,20 @@ function deleted(row: RouteRow): RouteDecision {
   return changed(gone, ...ended(row.generation));
 }
 
+type RouteOfContainer = Pick<RouteRow, "state" | "generation" | "fence">;
+
 /** Whether the staged container of `generation` may run: what `boot` and `verify` ask. */
-export function mayBoot(row: RouteRow, generation: number): boolean {
+export function mayBoot(row: RouteOfContainer, generation: number): boolean {
   return row.state === "staged" && row.generation === generation && generation > row.fence;
+}
+
+/** Whether the container of `generation` may run, with traffic or without. */
+export function mayRun(row: RouteOfContainer, generation: number): boolean {
+  return (row.state === "active" && row.generation === generation) || mayBoot(row, generation);
+}
+
+/** Nothing asks for the container of `generation`; one that a freeze is about to stop is asked for. */
+export function isLeftOver(row: RouteOfContainer, generation: number): boolean {
+  const isFrozen = row.state === "frozen" && row.generation === generation;
+  return !isFrozen && !mayRun(row, generation);
 }
