@@ -39,6 +39,13 @@ describe("decide()", () => {
       0,
       { action: "forward", peer: "west", minGeneration: 0 },
     ],
+    [
+      "staged, sent on by a cluster that is staged too",
+      route("staged", 3),
+      0,
+      1,
+      { action: "ask" },
+    ],
     ["staged, a visitor, no peer", route("staged", 3, false, ""), 0, 0, { action: "ask" }],
     [
       "tombstone",

@@ -48,7 +48,8 @@ export function decide(route: Route | undefined, minGeneration: number, hops: nu
     case "staged":
       // The sender knows of the commit; this cluster will hear of it any moment.
       if (minGeneration >= route.generation) return HOLD;
-      return route.peer === "" ? ASK : forward(route.peer, minGeneration, hops);
+      // Its source may be staged too, back to here, when neither has heard of the commit between.
+      return route.peer === "" || hops > 0 ? ASK : forward(route.peer, minGeneration, hops);
     case "tombstone":
       if (route.generation <= minGeneration || route.peer === "") return ASK;
       return forward(route.peer, route.generation, hops);
