@@ -1,0 +1,49 @@
+import type { Budget, Shape } from "./world";
+
+const NOTHING: Budget = { ghosts: 0, crashes: 0, failures: 0, requests: 0, aborts: 0, naps: 0 };
+
+function shape(clusters: number, moves: number, hasFiles: boolean, budget: Partial<Budget>): Shape {
+  return { clusters, moves, hasFiles, budget: { ...NOTHING, ...budget } };
+}
+
+/** Small enough for every test run: each is explored to its end. */
+export const SMALL: Readonly<Record<string, Shape>> = {
+  "one move of an app with files": shape(3, 1, true, {
+    ghosts: 1,
+    crashes: 1,
+    failures: 1,
+    requests: 1,
+    aborts: 1,
+  }),
+  "one move of a stateless app": shape(3, 1, false, {
+    ghosts: 1,
+    crashes: 1,
+    requests: 1,
+    aborts: 1,
+  }),
+};
+
+/** Where a mutant shows itself first. */
+export const MUTANT_SHAPE = shape(3, 2, true, { ghosts: 1, aborts: 1 });
+export const REQUEST_SHAPE = shape(3, 1, true, { requests: 1 });
+
+/** Two moves: there and back, or on; millions of states, of which the nearest are looked at. */
+export const LARGE: Readonly<Record<string, Shape>> = {
+  "two moves among three clusters": shape(3, 2, true, { ghosts: 1, aborts: 1, requests: 1 }),
+  "two moves of a stateless app": shape(3, 2, false, { ghosts: 1, aborts: 1, requests: 1 }),
+  "two moves among four clusters": shape(4, 2, true, {
+    ghosts: 1,
+    crashes: 1,
+    aborts: 1,
+    requests: 1,
+  }),
+  "three moves": shape(3, 3, true, { ghosts: 1, aborts: 1 }),
+  "one move, and all that can befall it": shape(3, 1, true, {
+    ghosts: 2,
+    crashes: 2,
+    failures: 2,
+    requests: 2,
+    aborts: 1,
+    naps: 1,
+  }),
+};
