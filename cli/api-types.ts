@@ -114,4 +114,6 @@ export interface Domain {
 
 export interface Items<T> {
   readonly items: readonly T[];
+  /** Of lists from all clusters: those that did not answer. */
+  readonly unreachable?: ReadonlyArray<{ readonly clusterId: string; readonly reason: string }>;
 }

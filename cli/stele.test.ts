@@ -250,7 +250,11 @@ describe("failures", () => {
       2,
       'stele: --mode "fly": asleep, overlap, handoff are the modes\n',
     ],
-    ["clusters set east", 2, "stele: nothing to change: give --state, --ingress or --listen\n"],
+    [
+      "clusters set east",
+      2,
+      "stele: nothing to change: give --state, --ingress, --listen or --key\n",
+    ],
     [
       "clusters add x --listen 8080",
       2,

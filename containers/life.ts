@@ -1,5 +1,6 @@
 import log from "encore.dev/log";
 
+import { deploymentKey } from "../shared/channel/settings";
 import { registerReadiness } from "../shared/hosting";
 import type { Listener } from "../shared/listener";
 import { listenToAcks } from "./acks";
@@ -28,6 +29,7 @@ export async function begin(): Promise<void> {
     noNewPrivileges: launcher.setpriv !== null,
   });
   beginToAccept();
+  log.info("this deployment's key", { publicKey: deploymentKey().publicKey });
   acks = listenToAcks();
   tail = startTail(reconcile);
   sweep = startSweep();

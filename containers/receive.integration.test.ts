@@ -11,7 +11,7 @@ import { db } from "./db";
 import { receiveCommand } from "./receive";
 import { setKnownCluster } from "./store-registry";
 import { makeAppsDir, serve } from "./test-cluster";
-import { newKey, serveHttp } from "./test-deployment";
+import { newKey, serveHttp } from "../shared/channel/test-deployment";
 import { forgetKeys, learnControlKey, peerOf } from "./trust";
 
 vi.mock("./authority", () => ({ homeOf: async () => null, isHome: async () => false }));

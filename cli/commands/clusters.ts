@@ -40,6 +40,7 @@ const add: Command = {
     listen: { value: "addresses", doc: "what its proxy binds; the ingress when left out" },
     port: { value: "port", default: String(DEFAULT_PORT), doc: "the visitors' port" },
     api: { value: "url", doc: "its API, when another process serves the cluster" },
+    key: { value: "key", doc: "with --api: its public key, what is in its deployment-key.pub" },
   },
   more: "  stele clusters add north --ingress 127.0.3.1 --listen 127.0.3.1:8080",
   run: async (input, context) => {
@@ -48,7 +49,8 @@ const add: Command = {
     const ingress = parts(input.text("ingress")) ?? nextIngress(items);
     const listen = parts(input.text("listen")) ?? ingress.map((at) => join(at, httpPort));
     for (const address of listen) checkAddress(address);
-    const body = { id: input.arg("cluster"), ingress, httpPort, listen, apiUrl: input.text("api") };
+    const remote = { apiUrl: input.text("api"), publicKey: input.text("key") };
+    const body = { id: input.arg("cluster"), ingress, httpPort, listen, ...remote };
     const cluster = await context.api.post<Cluster>("/v1/clusters", body);
     context.result(cluster, () => render(context, [cluster]));
   },
@@ -62,6 +64,7 @@ const set: Command = {
     state: { value: "state", doc: "active, or cordoned: no app is placed there any more" },
     ingress: { value: "addresses", doc: "what DNS answers, separated by commas" },
     listen: { value: "addresses", doc: "what its proxy binds, separated by commas" },
+    key: { value: "key", doc: "its public key, when it has a new one" },
   },
   run: async (input, context) => {
     const state = input.text("state");
@@ -72,9 +75,10 @@ const set: Command = {
       state,
       ingress: parts(input.text("ingress")),
       listen: parts(input.text("listen")),
+      publicKey: input.text("key"),
     };
     if (Object.values(body).every((value) => value === undefined)) {
-      throw usage("nothing to change: give --state, --ingress or --listen");
+      throw usage("nothing to change: give --state, --ingress, --listen or --key");
     }
     const route = path`/v1/clusters/${input.arg("cluster")}`;
     const cluster = await context.api.patch<Cluster>(route, body);

@@ -19,6 +19,8 @@ interface Status {
   readonly apps: number;
   readonly running: number;
   readonly moving: readonly Migration[];
+  /** Clusters that do not answer, and why. */
+  readonly unreachable: NonNullable<Items<unknown>["unreachable"]>;
 }
 
 const status: Command = {
@@ -43,6 +45,7 @@ async function read({ api }: Context): Promise<Status> {
     api: api.address,
     clusters: clusters.items,
     proxies: proxies.items,
+    unreachable: proxies.unreachable ?? [],
     nameServers: nameServers.items,
     apps: apps.items.length,
     running: containers.items.filter(({ state }) => state === "running").length,
@@ -74,6 +77,9 @@ function render({ paint }: Context, now: Status): string {
       ]),
     ),
   ];
+  for (const { clusterId, reason } of now.unreachable) {
+    parts.push(paint.yellow(`${clusterId} does not answer: ${reason}`));
+  }
   if (now.moving.length > 0) {
     const rows = now.moving.map(({ id, from, to, mode, phase }) => [
       id,

@@ -41,12 +41,12 @@ export interface OpenAnswer {
   readonly isSigned: (bodyHash: string) => boolean;
 }
 
-/** Below the 5 s after which Node's servers close idle connections. */
+/** Below the 5 s after which servers close idle connections: a command must not meet that. */
 const IDLE_MS = 4_000;
 /** A command that runs for minutes is silent: NAT and load balancers forget such connections sooner. */
 const KEEP_ALIVE_MS = 15_000;
-/** A few moves and app commands at once for each cluster; more wait for a connection. */
-const MAX_SOCKETS = 64;
+/** To each deployment: more than the moves that one coordinator drives, each with one command at a time. */
+const MAX_SOCKETS = 512;
 /** The largest answer are the lines of a log. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const NONCE_BYTES = 16;
@@ -74,21 +74,19 @@ export async function open(
   const { clusterId, apiUrl } = receiver;
   const pinned = parsePublicKey(receiver.publicKey);
   if (!pinned) throw noKey(clusterId);
-  try {
-    const first = await exchange(sender, receiver, outgoing);
-    const { claims, response } = first ?? (await exchange(sender, receiver, outgoing)) ?? stale();
-    const status = response.statusCode ?? 0;
-    const signature = String(response.headers[ANSWER_SIGNATURE] ?? "");
-    return {
-      status,
-      body: response,
-      isSigned: (bodyHash) =>
-        verifyAnswer({ request: claims, status, bodyHash }, signature, pinned),
-    };
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
-    throw APIError.unavailable(`Cannot reach cluster "${clusterId}" at ${apiUrl}: ${reason}`);
-  }
+  const { claims, response } = await exchange(sender, receiver, outgoing).catch(
+    (error: NodeJS.ErrnoException) => {
+      const reason = error.code ?? error.message;
+      throw APIError.unavailable(`Cannot reach cluster "${clusterId}" at ${apiUrl}: ${reason}`);
+    },
+  );
+  const status = response.statusCode ?? 0;
+  const signature = String(response.headers[ANSWER_SIGNATURE] ?? "");
+  return {
+    status,
+    body: response,
+    isSigned: (bodyHash) => verifyAnswer({ request: claims, status, bodyHash }, signature, pinned),
+  };
 }
 
 /** The registry knows where the cluster is, and not who it is. */
@@ -98,21 +96,16 @@ export function noKey(clusterId: string): APIError {
   );
 }
 
-function stale(): never {
-  throw new Error("it closes its connections");
-}
-
 interface Exchanged {
   readonly claims: Claims;
   readonly response: IncomingMessage;
 }
 
-/** Undefined when a kept connection turned out to be closed, so that nobody has read the request. */
 async function exchange(
   sender: Sender,
   { clusterId, apiUrl }: Receiver,
   { method, path, body = NO_BODY, signal }: Outgoing,
-): Promise<Exchanged | undefined> {
+): Promise<Exchanged> {
   const claims: Claims = {
     from: sender.id,
     to: clusterId,
@@ -133,15 +126,9 @@ async function exchange(
   const request = (isTls ? httpsRequest : httpRequest)(url, { method, headers, signal, agent });
   request.on("error", () => undefined); // `once` hears the first one; a later one is the body's.
   request.end(body);
-  try {
-    const [response] = (await once(request, "response")) as [IncomingMessage];
-    response.on("error", () => undefined); // Whoever reads the body hears of it.
-    return { claims, response };
-  } catch (error) {
-    const isReset = (error as NodeJS.ErrnoException).code === "ECONNRESET";
-    if (request.reusedSocket && isReset && !signal.aborted) return undefined;
-    throw error;
-  }
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  response.on("error", () => undefined); // Whoever reads the body hears of it.
+  return { claims, response };
 }
 
 /** An answer that its receiver has signed. */
@@ -153,13 +140,13 @@ export interface Answer {
 /** Sends a signed request; rejects with `unavailable` when its answer is not the receiver's own. */
 export async function ask(sender: Sender, receiver: Receiver, outgoing: Outgoing): Promise<Answer> {
   const answer = await open(sender, receiver, outgoing);
-  const { clusterId } = receiver;
+  const { clusterId, apiUrl } = receiver;
   const body = await readBody(clusterId, answer.body);
   if (answer.isSigned(hashBody(body))) return { status: answer.status, body };
   const said = body.toString("utf8").slice(0, QUOTE_CHARS);
   throw APIError.unavailable(
-    `Cannot command cluster "${clusterId}": what answers at ${receiver.apiUrl} does not sign with ` +
-      `its key, or refuses ours: status ${answer.status}: ${said}`,
+    `Cannot command cluster "${clusterId}": what answers at ${apiUrl} does not sign with its key, ` +
+      `or refuses ours: status ${answer.status}: ${said}`,
   );
 }
 
