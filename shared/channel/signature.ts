@@ -194,7 +194,7 @@ const WHY: Readonly<Record<Refusal, string>> = {
   unsigned: "it is not signed",
   malformed: "its signature headers cannot be read",
   other_version: `its version is not ${VERSION}`,
-  other_receiver: "it is meant for another cluster, or one that is not served here",
+  other_receiver: "it is meant for another cluster, or one that is not served here yet",
   old: `its time is too long ago: clocks may differ by ${CLOCK_SKEW_MS / 1000} s`,
   early: `its time is yet to come: clocks may differ by ${CLOCK_SKEW_MS / 1000} s`,
   unknown_sender: "no key of its sender is pinned here",
