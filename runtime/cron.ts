@@ -8,8 +8,8 @@ import { pubsubDatabase } from "./pubsub/pubsub";
 import type { LogLine } from "./pubsub/pubsub-consumer";
 import { openClient } from "./sql/sql-client";
 
-/** Any fixed number. */
-const LEADER_LOCK = 1_668_444_014;
+/** Any fixed number; the lock of a cron job has its name as well. */
+const LOCKS = 1_668_444_014;
 
 /** Longer timeouts than this overflow in Node. */
 const SLEEP_MAX_MS = 3_600_000;
@@ -23,7 +23,7 @@ export interface CronOptions {
   readonly now: () => number;
 }
 
-/** Runs cron jobs in UTC, each in one process: the one that holds the lock. */
+/** Runs cron jobs in UTC, each in one process of those that host it: the one that holds its lock. */
 export class Crons {
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private sql: postgres.Sql | null = null;
@@ -62,7 +62,7 @@ export class Crons {
 
   private async run(cron: CronModel): Promise<void> {
     try {
-      if (!(await this.isLeader())) return;
+      if (!(await this.isOurs(cron))) return;
       await this.options.call(cron.service, cron.endpoint);
     } catch (error) {
       this.options.log("error", "cron job failed", {
@@ -72,9 +72,15 @@ export class Crons {
     }
   }
 
-  /** The lock stays with the connection, and so with the process until it ends. */
-  private async isLeader(): Promise<boolean> {
-    const rows = await this.sql?.unsafe(`select pg_try_advisory_lock(${LEADER_LOCK}) as leads`);
-    return rows?.[0]?.["leads"] === true;
+  /**
+   * The lock stays with the connection, and so with the process until it ends. Each job has its own:
+   * processes may host different services.
+   */
+  private async isOurs({ name }: CronModel): Promise<boolean> {
+    const rows = await this.sql?.unsafe(
+      "select pg_try_advisory_lock($1::int, hashtext($2)) as ours",
+      [LOCKS, name],
+    );
+    return rows?.[0]?.["ours"] === true;
   }
 }

@@ -138,6 +138,66 @@ describe("parseInfraConfig()", () => {
     ]);
   });
 
+  it("names keys that it does not know, wherever they are", () => {
+    const faults = faultsOf({
+      metadata: { app: "x" },
+      auth: [{ type: "key", id: 1, key: "k", secret: "s" }],
+      sql_servers: [{ host: "db", tls: {}, databases: { a: { user: "u", username: "u" } } }],
+      pubsub: [{ type: "nsq", topics: { t: { subscriptions: { s: { nmae: "n" } } } } }],
+    });
+    expect(faults).toEqual([
+      expect.stringMatching(/^metadata.app is not known: expected one of app_id, /),
+      expect.stringMatching(/^auth\[0\].secret is not known/),
+      expect.stringMatching(/^sql_servers\[0\].tls is not known/),
+      expect.stringMatching(/^sql_servers\[0\].databases.a.user is not known/),
+      expect.stringMatching(/^pubsub\[0\].topics.t.subscriptions.s.nmae is not known/),
+      "sql_servers[0].databases.a.password is missing",
+    ]);
+  });
+
+  it("asks for cors where there is a gateway, as Encore does", () => {
+    expect(faultsOf({ hosted_gateways: ["api-gateway"] })).toEqual([
+      "cors is missing: a process that hosts a gateway needs it, if only {}",
+    ]);
+    expect(faultsOf({ hosted_gateways: ["api-gateway"], cors: {} })).toEqual([]);
+  });
+
+  it("takes a database's own certificate before its server's", () => {
+    const json = {
+      sql_servers: [
+        {
+          host: "db",
+          tls_config: { client_cert: { cert: "c", key: "k" } },
+          databases: {
+            a: { username: "u", password: "" },
+            b: { username: "u", password: "", client_cert: { cert: "d", key: { $env: "KEY" } } },
+          },
+        },
+      ],
+    };
+    const { databases } = parseInfraConfig(json, { KEY: "l" });
+    expect(databases["a"]?.tls).toMatchObject({ cert: "c", key: "k" });
+    expect(databases["b"]?.tls).toMatchObject({ cert: "d", key: "l" });
+  });
+
+  it("says what it will not do", () => {
+    const json = {
+      metrics: { type: "prometheus", remote_write_url: "http://127.0.0.1" },
+      redis: {},
+      object_storage: [],
+      worker_threads: 4,
+      log_config: "debug",
+    };
+    expect(parseInfraConfig(json, {}).notices).toEqual([
+      expect.stringContaining('"metrics"'),
+      expect.stringContaining('"redis"'),
+      expect.stringContaining('"object_storage"'),
+      expect.stringContaining('"worker_threads"'),
+      expect.stringContaining('"log_config"'),
+    ]);
+    expect(parseInfraConfig({ worker_threads: 1 }, {}).notices).toEqual([]);
+  });
+
   it("refuses what is no object", () => {
     expect(faultsOf([])).toEqual(["the file is a list: expected an object"]);
   });

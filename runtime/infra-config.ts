@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 
+import { checkKeys, unsupported } from "./infra-shape";
 import { InfraConfigError, JsonReader, type JsonObject } from "./json-reader";
 
 /** A key that signs calls between services; several ids at once allow rotation. */
@@ -86,6 +87,8 @@ export interface InfraConfig {
   readonly cors: CorsConfig | null;
   /** Services that report a custom metric, by its name. */
   readonly usedMetrics: Readonly<Record<string, readonly string[]>>;
+  /** What the file asks for in vain, a sentence each. */
+  readonly notices: readonly string[];
 }
 
 /**
@@ -121,7 +124,7 @@ export function parseInfraConfig(
 ): InfraConfig {
   const reader = new JsonReader(env);
   const root = reader.object(json, "");
-  reader.onlyKeys(root, TOP_LEVEL_KEYS);
+  checkKeys(reader, root);
   const config: InfraConfig = {
     metadata: readMetadata(reader, root),
     gracefulShutdown: readShutdown(reader, root),
@@ -136,30 +139,14 @@ export function parseInfraConfig(
     hostedGateways: reader.optionalStrings(root, "hosted_gateways"),
     cors: readCors(reader, root),
     usedMetrics: readUsedMetrics(reader, root),
+    notices: unsupported(reader, root),
   };
+  if (config.cors === null && (config.hostedGateways ?? []).length > 0) {
+    reader.fault(root, "cors", "is missing: a process that hosts a gateway needs it, if only {}");
+  }
   if (reader.faults.length > 0) throw new InfraConfigError(path, reader.faults);
   return config;
 }
-
-const TOP_LEVEL_KEYS = [
-  "$schema",
-  "metadata",
-  "graceful_shutdown",
-  "auth",
-  "service_discovery",
-  "metrics",
-  "used_metrics",
-  "sql_servers",
-  "redis",
-  "pubsub",
-  "secrets",
-  "hosted_services",
-  "hosted_gateways",
-  "cors",
-  "object_storage",
-  "worker_threads",
-  "log_config",
-];
 
 const DEFAULT_SHUTDOWN_SECONDS = 5;
 const DEFAULT_MAX_CONNECTIONS = 100;
@@ -214,7 +201,7 @@ function readDatabases(reader: JsonReader, root: JsonObject): Record<string, Dat
     const tls = readTls(reader, server, address.socketDir !== null);
     const found = reader.entries(server, "databases", (entry, logicalName) => ({
       ...address,
-      tls,
+      tls: tls && { ...tls, ...readClientCert(reader, entry) },
       database: reader.string(entry, "name", logicalName),
       username: reader.string(entry, "username"),
       password: reader.string(entry, "password"),
@@ -251,15 +238,25 @@ function readHost(
 /** As in Encore: TLS is on unless it is disabled; a Unix socket has none. */
 function readTls(reader: JsonReader, server: JsonObject, onSocket: boolean): TlsConfig | null {
   const tls = reader.optionalObject(server, "tls_config");
-  const clientCert = reader.optionalObject(tls, "client_cert");
   const config: TlsConfig = {
     ca: reader.string(tls, "ca", "") || null,
-    cert: reader.string(clientCert, "cert", "") || null,
-    key: reader.string(clientCert, "key", "") || null,
+    cert: null,
+    key: null,
+    ...readClientCert(reader, tls),
     verifyHostname: !reader.boolean(tls, "disable_tls_hostname_verification", false),
     verifyCa: !reader.boolean(tls, "disable_ca_validation", false),
   };
   return onSocket || reader.boolean(tls, "disabled", false) ? null : config;
+}
+
+/** A database's own certificate goes before its server's. */
+function readClientCert(
+  reader: JsonReader,
+  object: JsonObject,
+): Partial<Pick<TlsConfig, "cert" | "key">> {
+  if (!reader.has(object, "client_cert")) return {};
+  const clientCert = reader.optionalObject(object, "client_cert");
+  return { cert: reader.string(clientCert, "cert"), key: reader.string(clientCert, "key") };
 }
 
 const PUBSUB_TYPES = ["gcp_pubsub", "aws_sns_sqs", "azure_service_bus", "nsq"] as const;

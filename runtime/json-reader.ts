@@ -140,6 +140,10 @@ export class JsonReader {
     return [];
   }
 
+  strings(object: JsonObject, key: string): string[] {
+    return this.optionalStrings(object, key) ?? this.missing(object, key, undefined, []);
+  }
+
   private missing<T>(object: JsonObject, key: string, fallback: T | undefined, empty: T): T {
     if (fallback !== undefined) return fallback;
     this.fault(object, key, "is missing");

@@ -163,6 +163,10 @@ export class RuntimeLog {
     this.#logger.log(request, LogLevel.Info, message, undefined, undefined, fields);
   }
 
+  warn(message: string, fields?: Fields): void {
+    this.#logger.log(null, LogLevel.Warn, message, undefined, undefined, fields);
+  }
+
   error(request: Request | null, message: string, error?: unknown, fields?: Fields): void {
     this.#logger.log(request, LogLevel.Error, message, error, undefined, fields);
   }

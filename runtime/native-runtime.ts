@@ -7,6 +7,7 @@ import { Cors } from "./http/cors";
 import { Crons } from "./cron";
 import { Databases, type SQLDatabase } from "./sql/databases";
 import { closeCursorsLeftEarly } from "./sql/sdk-cursors";
+import { Deployment } from "./deployment";
 import { runExitHooks } from "./drain";
 import { ApiServer } from "./http/api-server";
 import { Endpoints } from "./http/endpoints";
@@ -14,7 +15,10 @@ import { Gateway } from "./http/gateway";
 import { Listener, type Answering } from "./http/listener";
 import { Router } from "./http/router";
 import { Handlers, isolated, type ApiRoute } from "./handlers";
-import { GATEWAY_NAME, loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-config";
+import { loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-config";
+import { InfraConfigError } from "./json-reader";
+import { listenAddress } from "./listen-address";
+import { withProcessConfig } from "./process-config";
 import { Lifecycle, type Stoppable } from "./lifecycle";
 import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
@@ -28,9 +32,6 @@ import { ServiceDirectory } from "./remote/service-directory";
 import { Upstreams } from "./remote/upstream";
 import { Runner } from "./runner";
 import { SDK_VERSION } from "./sdk-version";
-
-/** As in Encore: an image is told its port at most. */
-const DEFAULT_PORT = "8080";
 
 const NO_MODEL: AppModel = {
   services: [],
@@ -74,6 +75,7 @@ export class Runtime {
   readonly #decimal: (text: string) => unknown;
   readonly #model: AppModel;
   readonly #infra: InfraConfig;
+  readonly #deployment: Deployment;
   readonly #handlers = new Handlers();
   readonly #log = new RuntimeLog();
   readonly #runner: Runner;
@@ -98,8 +100,9 @@ export class Runtime {
     this.#decimal = (text) => options.typeConstructors.decimal(text);
     this.#model = loadModel();
     this.#infra = loadInfra();
+    this.#deployment = new Deployment(this.#model, this.#infra);
     this.#runner = new Runner(this.#model, this.#handlers, this.#log, this.#decimal);
-    const isHosted = (service: string): boolean => this.#isHosted(service);
+    const isHosted = (service: string): boolean => this.#deployment.isHosted(service);
     this.#directory = new ServiceDirectory(this.#infra);
     const remote = new RemoteCalls(this.#directory, this.#upstreams);
     this.#calls = new Calls(this.#model, this.#runner, isHosted, remote);
@@ -108,7 +111,7 @@ export class Runtime {
       if (level === "error") this.#log.error(null, message, undefined, { ...fields });
       else this.#log.info(null, message, { ...fields });
     };
-    this.#pubsub = new PubSub(this.#model, this.#infra, { log });
+    this.#pubsub = new PubSub(this.#model, this.#deployment.consuming(), { log });
     this.#crons = new Crons({
       model: this.#model,
       infra: this.#infra,
@@ -208,7 +211,7 @@ export class Runtime {
 
   appMeta(): object {
     const { metadata } = this.#infra;
-    const hosted = this.#model.services.filter(({ name }) => this.#isHosted(name));
+    const hosted = this.#model.services.filter(({ name }) => this.#deployment.isHosted(name));
     return {
       appId: metadata.appId,
       apiBaseUrl: metadata.baseUrl,
@@ -262,10 +265,13 @@ export class Runtime {
 
   async #start(): Promise<string> {
     if (this.#testMode) return "";
+    const faults = this.#deployment.faults();
+    if (faults.length > 0) throw new InfraConfigError(infraPath() ?? "", faults);
+    for (const notice of this.#deployment.notices()) this.#log.warn(notice);
     const { appId, envName } = this.#infra.metadata;
     await this.#cursors;
     this.#listener = new Listener({ appId, envName }, this.#answering());
-    const { host, port } = parseAddress(listenAddress(process.env));
+    const { host, port } = listenAddress(process.env);
     const address = await this.#listener.listen(host, port);
     await Promise.all([this.#pubsub.start(), this.#crons.start()]);
     return address;
@@ -275,7 +281,7 @@ export class Runtime {
   #answering(): Answering {
     const model = this.#model;
     const runner = this.#runner;
-    const isHosted = (service: string): boolean => this.#isHosted(service);
+    const isHosted = (service: string): boolean => this.#deployment.isHosted(service);
     const endpoints = new Endpoints({
       root: process.cwd(),
       model,
@@ -284,8 +290,8 @@ export class Runtime {
     });
     const hosted = model.endpoints.filter(({ service }) => isHosted(service));
     const hostedRouter = new Router(hosted);
-    const [gateway] = this.#infra.hostedGateways ?? [GATEWAY_NAME];
-    if (gateway === undefined) {
+    const { gateway } = this.#deployment;
+    if (gateway === null) {
       return new ApiServer(endpoints, hostedRouter, this.#metaReader(false));
     }
     return new Gateway({
@@ -342,10 +348,6 @@ export class Runtime {
     };
   }
 
-  #isHosted(service: string): boolean {
-    return this.#infra.hostedServices?.includes(service) ?? true;
-  }
-
   #deliveryRequest(topic: TopicModel | undefined, delivery: Delivery): Request {
     const context = { types: this.#model.types, decimal: this.#decimal, fromStrings: false };
     const schema = topic?.message ?? null;
@@ -362,20 +364,11 @@ function loadModel(): AppModel {
 }
 
 function loadInfra(): InfraConfig {
-  const path = process.env["ENCORE_INFRA_CONFIG_PATH"];
-  return path === undefined ? parseInfraConfig({}) : loadInfraConfig(path);
+  const path = infraPath();
+  const infra = path === undefined ? parseInfraConfig({}) : loadInfraConfig(path);
+  return withProcessConfig(infra, process.env);
 }
 
-function listenAddress({ ENCORE_LISTEN_ADDR, PORT }: NodeJS.ProcessEnv): string {
-  return ENCORE_LISTEN_ADDR ?? `0.0.0.0:${PORT ?? DEFAULT_PORT}`;
-}
-
-/** @throws Error unless the text is `host:port` */
-export function parseAddress(text: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) {
-    throw new Error(`Cannot listen on "${text}": expected host:port, such as 127.0.0.1:4000`);
-  }
-  return { host: match[1] ?? (match[2] || "0.0.0.0"), port };
+function infraPath(): string | undefined {
+  return process.env["ENCORE_INFRA_CONFIG_PATH"];
 }
