@@ -35,6 +35,10 @@ export interface ServiceModel {
 
 export type EndpointKind = "typed" | "raw" | "static" | "streamIn" | "streamOut" | "streamInOut";
 
+export function isStream({ kind }: Pick<EndpointModel, "kind">): boolean {
+  return kind === "streamIn" || kind === "streamOut" || kind === "streamInOut";
+}
+
 export interface EndpointModel {
   readonly service: string;
   readonly name: string;

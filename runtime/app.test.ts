@@ -1,70 +1,22 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { cpSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+import { AppProcess, copyFixture, START_MS } from "./app-process";
 
-/** Bundling the runtime and the fixture, on a busy machine. */
-const START_MS = 60_000;
-
-/** A child that runs a copy of the fixture application. */
-class App {
-  readonly child: ChildProcess;
-  readonly root: string;
-  readonly exited: Promise<number | null>;
-  output = "";
-
-  constructor(listen: string, root = copyFixture()) {
-    this.root = root;
-    const args = [path("__tests__/run-app.mjs"), root, listen];
-    // Under NODE_ENV=test the SDK expects a runtime that does not listen.
-    const env = { ...process.env, NODE_ENV: "development" };
-    this.child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-    this.exited = new Promise((resolve) => this.child.once("exit", resolve));
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream?.on("data", (chunk) => {
-        this.output += chunk;
-      });
-    }
-  }
-
-  /** Waits for a line of the output and gives what the pattern captures. */
-  async says(pattern: RegExp): Promise<string> {
-    for (;;) {
-      const match = pattern.exec(this.output);
-      if (match !== null) return match[1] ?? "";
-      const next = new Promise((resolve) => {
-        this.child.stdout?.once("data", resolve);
-        this.child.stderr?.once("data", resolve);
-      });
-      const ended = await Promise.race([next.then(() => false), this.exited.then(() => true)]);
-      if (ended) throw new Error(`The application ended: ${this.output}`);
-    }
-  }
-}
-
-function copyFixture(): string {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), "stele-app-")));
-  cpSync(path("__tests__/app"), root, { recursive: true });
-  symlinkSync(path("../node_modules"), join(root, "node_modules"));
-  return root;
-}
-
-let app: App;
+let app: AppProcess;
+let root: string;
 let base: string;
 
 beforeAll(async () => {
-  app = new App("127.0.0.1:0");
-  base = `http://${await app.says(/ready (\S+)/)}`;
+  root = copyFixture("app");
+  app = new AppProcess(root);
+  base = `http://${await app.ready()}`;
 }, START_MS);
 
 afterAll(() => {
   app.child.kill("SIGKILL");
-  rmSync(app.root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true });
 });
 
 async function ask(target: string, init: RequestInit = {}) {
@@ -185,7 +137,7 @@ test("a taken port is one clear line", { timeout: START_MS }, async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as { port: number };
-  const second = new App(`127.0.0.1:${port}`, app.root);
+  const second = new AppProcess(root, { listen: `127.0.0.1:${port}` });
   expect(await second.exited).toBe(1);
   expect(second.output).toContain(
     `failed Cannot listen on 127.0.0.1:${port}: the port is taken by another process`,

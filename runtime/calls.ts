@@ -1,10 +1,11 @@
 import type { AppModel, EndpointModel } from "./app-model";
 import { Failure, failureOf, invalidArgument } from "./http/errors";
-import type { WireRequest } from "./http/payload";
+import type { RequestCodec, WireRequest } from "./http/payload";
 import { childTrace, newTrace, type AuthData, type Request } from "./http/request";
+import type { CallMeta } from "./remote/call-meta";
 import type { RemoteCalls } from "./remote/remote-calls";
 import type { Caller } from "./remote/caller";
-import type { Runner } from "./runner";
+import type { Invocation, Runner } from "./runner";
 
 /** What a failed call resolves to; the SDK turns it into an APIError. */
 export class ApiCallError {
@@ -69,41 +70,54 @@ export class Calls {
     try {
       const endpoint = this.#endpoints.get(`${call.service}.${call.endpoint}`);
       if (endpoint === undefined) throw new Failure("not_found", "endpoint not found");
-      return await this.#call(endpoint, call.payload, call.source ?? null, call.options ?? {});
+      return await this.#call(endpoint, call);
     } catch (error) {
       return new ApiCallError(failureOf(error));
     }
   }
 
-  async #call(
-    endpoint: EndpointModel,
-    payload: unknown,
-    source: Request | null,
-    options: CallOptions,
-  ): Promise<Record<string, unknown> | null> {
+  async #call(endpoint: EndpointModel, call: Call): Promise<Record<string, unknown> | null> {
     const codec = this.#runner.codec(endpoint);
-    const wire = encodeRequest(() => codec.request.encode(callMethod(endpoint), payload));
-    const path = callPath(endpoint, wire);
-    const pathAndQuery = path + queryText(wire);
-    const authData = options.authData ?? source?.getAuthData() ?? null;
-    const userId = authData?.userID ?? source?.userId ?? null;
-    const meta = { caller: source?.asCaller() ?? OUTSIDE, userId, authData };
-    if (!this.#isHosted(endpoint.service)) {
-      const remote = { ...meta, trace: source?.trace ?? null };
-      const answer = await this.#remote.call({ endpoint, wire, pathAndQuery, meta: remote });
-      return codec.response.decode(answer);
-    }
-    const response = await this.#runner.run({
-      ...meta,
-      endpoint,
-      wire,
-      path,
-      pathAndQuery,
-      headers: () => wire.headers as Record<string, string>,
-      trace: source === null ? newTrace() : childTrace(source.trace),
-    });
-    return codec.response.decode(response);
+    const outgoing = outgoingCall(endpoint, call, codec.request);
+    const answer = this.#isHosted(endpoint.service)
+      ? await this.#runner.run(localInvocation(outgoing))
+      : await this.#remote.call(outgoing);
+    return codec.response.decode(answer);
   }
+}
+
+/** A call on its way, before it matters which process answers it. */
+export interface OutgoingCall {
+  readonly endpoint: EndpointModel;
+  readonly wire: WireRequest;
+  readonly path: string;
+  readonly pathAndQuery: string;
+  readonly meta: CallMeta;
+}
+
+/** @throws Failure when the parameters cannot be sent */
+export function outgoingCall(
+  endpoint: EndpointModel,
+  { payload, source, options }: Call,
+  codec: RequestCodec,
+): OutgoingCall {
+  const wire = encodeRequest(() => codec.encode(callMethod(endpoint), payload));
+  const path = callPath(endpoint, wire);
+  const authData = options?.authData ?? source?.getAuthData() ?? null;
+  const userId = authData?.userID ?? source?.userId ?? null;
+  const caller = source?.asCaller() ?? OUTSIDE;
+  const meta = { caller, userId, authData, trace: source?.trace ?? null };
+  return { endpoint, wire, path, pathAndQuery: path + queryText(wire), meta };
+}
+
+/** The same call as its callee sees it, in the same process. */
+export function localInvocation({ meta, ...call }: OutgoingCall): Invocation {
+  return {
+    ...call,
+    ...meta,
+    headers: () => call.wire.headers as Record<string, string>,
+    trace: meta.trace === null ? newTrace() : childTrace(meta.trace),
+  };
 }
 
 function encodeRequest(encode: () => WireRequest): WireRequest {

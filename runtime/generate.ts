@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { AppModel, EndpointModel } from "./app-model";
+import { isStream, type AppModel, type EndpointModel } from "./app-model";
 
 /** The folder that Encore generates into, below the application's root. */
 const GENERATED_DIR = "encore.gen";
@@ -64,10 +64,6 @@ function callable(model: AppModel): EndpointModel[] {
     .toSorted((a, b) => (a.service < b.service ? -1 : a.service > b.service ? 1 : 0));
 }
 
-function isStream(endpoint: EndpointModel): boolean {
-  return endpoint.kind.startsWith("stream");
-}
-
 function streamsIn({ kind }: EndpointModel): boolean {
   return kind === "streamIn" || kind === "streamInOut";
 }
@@ -76,8 +72,9 @@ function streamsOut({ kind }: EndpointModel): boolean {
   return kind === "streamOut" || kind === "streamInOut";
 }
 
+/** Encore gives every stream's function parameters, also where there is no handshake. */
 function takesParams(endpoint: EndpointModel): boolean {
-  return isStream(endpoint) ? endpoint.handshake !== null : endpoint.request !== null;
+  return isStream(endpoint) || endpoint.request !== null;
 }
 
 function modulePath(prefix: string, file: string, ext: string): string {

@@ -32,6 +32,8 @@ import { ServiceDirectory } from "./remote/service-directory";
 import { Upstreams } from "./remote/upstream";
 import { Runner } from "./runner";
 import { SDK_VERSION } from "./sdk-version";
+import type { WebSocketClient } from "./streams/handles";
+import { Streams } from "./streams/streams";
 
 const NO_MODEL: AppModel = {
   services: [],
@@ -80,6 +82,7 @@ export class Runtime {
   readonly #log = new RuntimeLog();
   readonly #runner: Runner;
   readonly #calls: Calls;
+  readonly #streams: Streams;
   readonly #databases: Databases;
   readonly #pubsub: PubSub;
   readonly #crons: Crons;
@@ -106,6 +109,15 @@ export class Runtime {
     this.#directory = new ServiceDirectory(this.#infra);
     const remote = new RemoteCalls(this.#directory, this.#upstreams);
     this.#calls = new Calls(this.#model, this.#runner, isHosted, remote);
+    this.#streams = new Streams({
+      model: this.#model,
+      runner: this.#runner,
+      handlers: this.#handlers,
+      decimal: this.#decimal,
+      isHosted,
+      directory: this.#directory,
+      warn: (message, fields) => this.#log.warn(message, fields),
+    });
     this.#databases = new Databases(this.#model, this.#infra, this.#decimal);
     const log: LogLine = (level, message, fields) => {
       if (level === "error") this.#log.error(null, message, undefined, { ...fields });
@@ -258,9 +270,15 @@ export class Runtime {
     throw new Error(`Cannot use cache cluster "${name}": this runtime has no cache`);
   }
 
-  stream(service: string, endpoint: string): Promise<never> {
-    const name = `${service}.${endpoint}`;
-    return Promise.reject(new Error(`Cannot open stream "${name}": this runtime has no streams`));
+  async stream(
+    service: string,
+    endpoint: string,
+    payload?: unknown,
+    source?: Request | null,
+    options?: CallOptions | null,
+  ): Promise<WebSocketClient> {
+    await this.#handlersReady;
+    return this.#streams.open({ service, endpoint, payload, source, options });
   }
 
   async #start(): Promise<string> {
@@ -287,6 +305,7 @@ export class Runtime {
       model,
       runner,
       handlers: this.#handlers,
+      streams: this.#streams,
     });
     const hosted = model.endpoints.filter(({ service }) => isHosted(service));
     const hostedRouter = new Router(hosted);
@@ -305,6 +324,7 @@ export class Runtime {
       metaReader: this.#metaReader(true),
       directory: this.#directory,
       upstreams: this.#upstreams,
+      streams: this.#streams,
     });
   }
 
@@ -336,7 +356,7 @@ export class Runtime {
       announce: () => this.#listener?.startDraining(),
       drain: async (signal) => {
         await Promise.all([this.#pubsub.drain(signal), this.#crons.drain()]);
-        await Promise.all([this.#listener?.close(), this.#runner.idle()]);
+        await Promise.all([this.#listener?.close(), this.#streams.drain(), this.#runner.idle()]);
       },
       release: async () => {
         this.#listener?.destroy();

@@ -17,6 +17,7 @@ export { MetricsRegistry } from "./metrics";
 export { control, Runtime } from "./native-runtime";
 export { BodyReader, ResponseWriter } from "./http/raw";
 export { Request } from "./http/request";
+export { Sink, Socket, Stream, WebSocketClient } from "./streams/handles";
 
 export const CloudProvider = { AWS: 0, GCP: 1, Azure: 2, Encore: 3, Local: 4 } as const;
 export const EnvironmentType = { Production: 0, Development: 1, Ephemeral: 2, Test: 3 } as const;
@@ -40,8 +41,4 @@ export class ObjectAttrs {}
 export class PubSubSubscription {}
 export class PubSubTopic {}
 export class Secret {}
-export class Sink {}
-export class Socket {}
-export class Stream {}
 export class TypedObjectError {}
-export class WebSocketClient {}

@@ -90,9 +90,19 @@ export class Runner {
 
   /** Counts a piece of work as in flight, and logs its start and end. */
   async track<T>(request: Request, work: () => Promise<T>): Promise<T> {
+    this.#inFlight += 1;
+    try {
+      return await this.log(request, work);
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+
+  /** Logs the start and end of a piece of work that the process does not wait for at its end. */
+  async log<T>(request: Request, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
     if (this.#log.requests) this.#log.info(request, "starting request");
-    this.#inFlight += 1;
     try {
       const result = await work();
       this.#logEnd(request, "ok", started);
@@ -102,9 +112,6 @@ export class Runner {
       this.#log.error(request, "request failed", failure);
       this.#logEnd(request, failure.code, started);
       throw error;
-    } finally {
-      this.#inFlight -= 1;
-      if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { isStream } from "../app-model";
 import type { Inbound, MetaReader } from "../remote/meta-reader";
 import { mayCallPrivate } from "../remote/caller";
 import { sendFailure, sendWrongMethod } from "./answers";
@@ -23,6 +24,11 @@ export class ApiServer implements Answering {
     this.#endpoints = endpoints;
     this.#router = router;
     this.#metaReader = metaReader;
+  }
+
+  leadsToStream(method: string, path: string): boolean {
+    const match = this.#router.match(method, path);
+    return match.kind === "found" && isStream(match.endpoint);
   }
 
   async answer(request: HttpRequest, response: ServerResponse): Promise<void> {

@@ -3,17 +3,20 @@ import type { AppModel, EndpointModel } from "../app-model";
 import { isolated, type Handlers } from "../handlers";
 import type { Inbound } from "../remote/meta-reader";
 import { admit, decodePathParams, type Invocation, type Runner } from "../runner";
+import type { Streams } from "../streams/streams";
 import { AssetServer } from "./assets";
-import { Failure, internalFailure } from "./errors";
+import { internalFailure } from "./errors";
 import { readBody, type HttpRequest } from "./http-request";
 import { sendResult } from "./answers";
 import { BodyReader, ResponseWriter } from "./raw";
+import { checkHandshake, openWebSocket } from "./upgrades";
 
 export interface EndpointsOptions {
   readonly root: string;
   readonly model: AppModel;
   readonly runner: Runner;
   readonly handlers: Handlers;
+  readonly streams: Streams;
 }
 
 /** A request that has found its endpoint, and of which is known who sends it. */
@@ -53,7 +56,7 @@ export class Endpoints {
       case "static":
         return this.#runStatic(exchange);
       default:
-        throw new Failure("unimplemented", "streams need a WebSocket upgrade");
+        return this.#runStream(exchange);
     }
   }
 
@@ -92,6 +95,17 @@ export class Endpoints {
       }
       await writer.ended;
     });
+  }
+
+  async #runStream(exchange: Exchange): Promise<void> {
+    const { request, response, decorate } = exchange;
+    const { streams } = this.#options;
+    const invocation = invocationOf(exchange, decodePathParams(exchange.params), "");
+    const payload = streams.handshake(invocation);
+    checkHandshake(request.message);
+    const start = streams.prepare(invocation, payload);
+    decorate();
+    streams.serve(start, openWebSocket(request.message, response));
   }
 
   async #runStatic(exchange: Exchange): Promise<void> {

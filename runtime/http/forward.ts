@@ -93,7 +93,8 @@ function declaredLength({ headers }: IncomingMessage): number {
   return Number(headers["content-length"] ?? 0);
 }
 
-function requestHeaders(request: HttpRequest): OutgoingHttpHeaders {
+/** What goes on to the process that hosts the service. */
+export function requestHeaders(request: HttpRequest): OutgoingHttpHeaders {
   const dropped = hopByHop(request.message);
   const kept = Object.entries(request.headers).filter(([name]) => !dropped.has(name));
   return Object.fromEntries(kept) as OutgoingHttpHeaders;

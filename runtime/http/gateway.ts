@@ -1,9 +1,10 @@
 import type { ServerResponse } from "node:http";
-import type { EndpointModel } from "../app-model";
+import { isStream, type EndpointModel } from "../app-model";
 import type { Inbound, MetaReader } from "../remote/meta-reader";
 import { mayCallPrivate, type Caller } from "../remote/caller";
 import type { ServiceDirectory } from "../remote/service-directory";
 import type { Upstreams } from "../remote/upstream";
+import type { Streams } from "../streams/streams";
 import { sendFailure, sendWrongMethod } from "./answers";
 import type { Authenticator } from "./authenticator";
 import type { Cors } from "./cors";
@@ -12,7 +13,10 @@ import { Failure, failureOf } from "./errors";
 import { forward } from "./forward";
 import type { HttpRequest } from "./http-request";
 import type { Answering } from "./listener";
+import { adoptProtocolHeaders } from "./protocol-headers";
+import { relayStream } from "./relay-stream";
 import type { FoundRoute, GatewayMatch, Router } from "./router";
+import { isUpgrade } from "./upgrades";
 
 export interface GatewayOptions {
   readonly name: string;
@@ -29,6 +33,7 @@ export interface GatewayOptions {
   readonly metaReader: MetaReader;
   readonly directory: ServiceDirectory;
   readonly upstreams: Upstreams;
+  readonly streams: Streams;
 }
 
 /** The application's door: routes, answers CORS, asks who is there, and hands on. */
@@ -40,6 +45,11 @@ export class Gateway implements Answering {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#caller = { kind: "gateway", gateway: options.name };
+  }
+
+  leadsToStream(method: string, path: string): boolean {
+    const match = this.#options.router.route(method, path);
+    return match.kind === "found" && isStream(match.endpoint);
   }
 
   async answer(request: HttpRequest, response: ServerResponse): Promise<void> {
@@ -61,6 +71,7 @@ export class Gateway implements Answering {
 
   #readInbound(request: HttpRequest): Inbound {
     try {
+      if (isUpgrade(request.message)) adoptProtocolHeaders(request.message);
       return this.#options.metaReader.readAtGateway(request, Date.now());
     } catch (error) {
       throw GatewayFailure.of(failureOf(error));
@@ -107,7 +118,7 @@ export class Gateway implements Answering {
     inbound: Inbound,
     decorate: () => void,
   ): Promise<void> {
-    const { directory, upstreams } = this.#options;
+    const { directory, upstreams, streams } = this.#options;
     const location = directory.find(service);
     if (location === null) {
       throw new GatewayFailure("internal", "an internal error occurred", {
@@ -118,7 +129,11 @@ export class Gateway implements Answering {
     // A raw endpoint answers in its own words.
     const bodyLimit = kind === "typed" ? limit : null;
     try {
-      await forward(request, response, { location, meta, upstreams, bodyLimit }, decorate);
+      if (isUpgrade(request.message)) {
+        await relayStream(request, response, { location, meta, streams }, decorate);
+      } else {
+        await forward(request, response, { location, meta, upstreams, bodyLimit }, decorate);
+      }
     } catch (error) {
       const failure = failureOf(error);
       throw failure.code === "unavailable" ? GatewayFailure.of(failure) : failure;

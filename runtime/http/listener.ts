@@ -1,7 +1,8 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { letIn } from "../../shared/arrivals";
 import { sendJson, sendNothing } from "./answers";
 import { HttpRequest } from "./http-request";
+import { acceptUpgrades, isUpgrade } from "./upgrades";
 
 /** Headers at most this large, together, are read; more is answered by Node with 431. */
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -29,6 +30,8 @@ const HEALTH_PATH = `${OWN_PATHS}healthz`;
 export interface Answering {
   /** Whether requests come straight from strangers. */
   readonly isGateway: boolean;
+  /** Whether a request of this method and path opens a stream. */
+  leadsToStream(method: string, path: string): boolean;
   answer(request: HttpRequest, response: ServerResponse): Promise<void>;
 }
 
@@ -54,8 +57,15 @@ export class Listener {
       requestTimeout: NO_REQUEST_TIMEOUT,
       keepAliveTimeout: KEEP_ALIVE_MS,
     };
-    this.#server = createServer(settings, (message, response) => {
-      void this.#answer(new HttpRequest(message, answering.isGateway), response);
+    const requestOf = (message: IncomingMessage): HttpRequest =>
+      new HttpRequest(message, answering.isGateway);
+    const answer = (message: IncomingMessage, response: ServerResponse): void => {
+      void this.#answer(requestOf(message), response);
+    };
+    this.#server = createServer(settings, answer);
+    acceptUpgrades(this.#server, createServer(settings, answer), (message) => {
+      const { method, path } = requestOf(message);
+      return answering.leadsToStream(method, path);
     });
     this.#server.on("connection", () => (this.#connections += 1));
   }
@@ -103,7 +113,7 @@ export class Listener {
     if (request.path.startsWith(OWN_PATHS)) return sendNothing(response);
     await this.#answering.answer(request, response);
     // A body that nobody read would keep the connection from its next request.
-    if (!request.message.readableEnded) request.message.resume();
+    if (!request.message.readableEnded && !isUpgrade(request.message)) request.message.resume();
   }
 
   #answerHealth(response: ServerResponse): void {

@@ -1,4 +1,10 @@
-import type { EndpointModel, FieldSchema, ObjectSchema, Schema } from "../app-model";
+import {
+  isStream,
+  type EndpointModel,
+  type FieldSchema,
+  type ObjectSchema,
+  type Schema,
+} from "../app-model";
 import { serializeCookie } from "./cookies";
 import { Failure, internalFailure, invalidArgument } from "./errors";
 import { JsonError, parseBody } from "./json-body";
@@ -68,7 +74,7 @@ export class RequestCodec {
     const path = this.#decodePath(shape, wire.pathParams);
     const query = this.#decodeQuery(shape, wire.query);
     const header = this.#decodeNamed(shape.header, "header", (field) =>
-      headerValue(wire.headers[field.wireName.toLowerCase()]),
+      headerValue(field, wire.headers[field.wireName.toLowerCase()], this.#strings),
     );
     const cookie = this.#decodeNamed(
       shape.cookie,
@@ -218,7 +224,8 @@ export class ResponseCodec {
     const text = wire.body;
     const result = explain("response body", () => decodeJson(this.#body, text, this.#json));
     for (const field of this.#header) {
-      const value = headerValue(wire.headers[field.wireName.toLowerCase()]);
+      const given = wire.headers[field.wireName.toLowerCase()];
+      const value = headerValue(field, given, this.#strings);
       if (value !== undefined) {
         setField(result, field.name, decodeNamedValue(field, value, this.#strings));
       }
@@ -259,7 +266,8 @@ export class EndpointCodec {
   readonly response: ResponseCodec;
 
   constructor(endpoint: EndpointModel, context: CodecContext) {
-    const schema = endpoint.handshake ?? endpoint.request;
+    // What a stream declares as its request are messages: they come after the handshake.
+    const schema = isStream(endpoint) ? endpoint.handshake : endpoint.request;
     this.request = new RequestCodec(schema, endpoint.path, context);
     this.response = new ResponseCodec(endpoint.response, context);
   }
@@ -347,10 +355,15 @@ function listElement(schema: Schema, context: DecodeContext): Schema | null {
   return null;
 }
 
+/** Of a header that came repeatedly, a field that is no list gets the first. */
 function headerValue(
+  { schema }: FieldSchema,
   value: string | readonly string[] | undefined,
+  context: DecodeContext,
 ): string | readonly string[] | undefined {
-  return Array.isArray(value) && value.length === 1 ? (value[0] as string) : value;
+  if (!Array.isArray(value)) return value;
+  const isSingle = value.length === 1 || listElement(schema, context) === null;
+  return isSingle ? (value[0] as string) : value;
 }
 
 function encodeQuery(
@@ -366,7 +379,11 @@ function encodeQuery(
   return query;
 }
 
-function pick(schema: ObjectSchema, value: Record<string, unknown>): Record<string, unknown> {
+/** The declared fields of a value that are set. */
+export function pick(
+  schema: ObjectSchema,
+  value: Record<string, unknown>,
+): Record<string, unknown> {
   const picked: Record<string, unknown> = {};
   for (const { name } of schema.fields) {
     if (value[name] !== undefined) setField(picked, name, value[name]);

@@ -43,7 +43,8 @@ export class RemoteCalls {
       method,
       pathAndQuery,
       headers: {
-        ...headersOf(wire),
+        ...parameterHeaders(wire),
+        ...bodyHeaders(wire),
         ...metaHeaders(meta, location.auth, Date.now()),
       },
       isEmpty: body === "",
@@ -56,17 +57,27 @@ export class RemoteCalls {
   }
 }
 
-function headersOf({ headers, cookies, body }: WireRequest): Record<string, string> {
+/** What a call says in its headers. */
+export function parameterHeaders({ headers, cookies }: WireRequest): Record<string, string> {
   const named = Object.entries(headers).map(([name, value]) => [name, wireText(String(value))]);
   const cookie = Object.entries(cookies).map(([name, value]) => `${name}=${value}`);
   return {
     ...Object.fromEntries(named),
     ...(cookie.length === 0 ? {} : { cookie: wireText(cookie.join("; ")) }),
+  };
+}
+
+function bodyHeaders({ body }: WireRequest): Record<string, string> {
+  return {
     ...(body === "" ? {} : { "content-type": "application/json" }),
   };
 }
 
-async function readAnswer(answer: IncomingMessage, location: ServiceLocation): Promise<string> {
+/** @throws Failure when it is cut off, or too long */
+export async function readAnswer(
+  answer: IncomingMessage,
+  location: ServiceLocation,
+): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -88,7 +99,8 @@ async function readAnswer(answer: IncomingMessage, location: ServiceLocation): P
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function failureOfAnswer(status: number, text: string): Failure {
+/** What the callee says is wrong. */
+export function failureOfAnswer(status: number, text: string): Failure {
   const failure = parseFailure(text);
   if (failure !== null) return failure;
   if (GATEWAY_STATUSES.includes(status)) {
