@@ -11,7 +11,7 @@ import { appBuild } from "../runtime/bundle";
 import { PUBSUB_DATABASE } from "../runtime/infra-config";
 import { bundle } from "../runtime/load.mjs";
 import { startTestPostgres, type TestPostgres } from "../runtime/postgres/test-postgres";
-import { ensureDatabase, migrate } from "../runtime/sql/migrate";
+import { prepareDatabases } from "../runtime/prepare";
 import { freePort, until } from "./platform";
 
 /** What Encore calls it; the process is started with it and knows no other file of the application. */
@@ -98,11 +98,8 @@ export class Image {
     writeFileSync(join(directory, "encore/meta"), JSON.stringify(model));
     const postgres = await startTestPostgres();
     const names = [...model.databases.map(({ name }) => name), PUBSUB_DATABASE];
-    const { databases } = postgres.infra(names);
-    const pubsub = databases[PUBSUB_DATABASE];
-    if (pubsub) await ensureDatabase(pubsub, "postgres");
-    const wanted = { root, databases: model.databases, configs: databases };
-    await migrate({ ...wanted, maintenanceDatabase: "postgres" });
+    const infra = postgres.infra(names);
+    await prepareDatabases({ root, model, infra, maintenanceDatabase: "postgres" });
     return new Image(directory, metafile as Metafile, model, native, postgres);
   }
 

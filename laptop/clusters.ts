@@ -6,6 +6,9 @@ export interface NewCluster {
   readonly ingress: readonly string[];
   readonly httpPort: number;
   readonly listen: readonly string[];
+  /** Where its own deployment takes commands, and the key that it signs its answers with. */
+  readonly apiUrl?: string;
+  readonly publicKey?: string;
 }
 
 const IPV6_LOOPBACK = "::1";

@@ -9,10 +9,14 @@ export interface Options {
   readonly examples: boolean;
   /** Where traces go, by OTLP over HTTP; undefined for nowhere. */
   readonly traceTo: string | undefined;
+  /** Infra configs of more clusters, each a process of its own. */
+  readonly also: readonly string[];
 }
 
+export type Command = "start" | "run split";
+
 /** Throws an error for the user, with exit code 2, when it is not understood. */
-export function readOptions(argv: readonly string[]): Options {
+export function readOptions(argv: readonly string[], command: Command = "start"): Options {
   try {
     const { values } = parseArgs({
       args: [...argv],
@@ -21,6 +25,7 @@ export function readOptions(argv: readonly string[]): Options {
         bare: { type: "boolean", default: false },
         "no-examples": { type: "boolean", default: false },
         "trace-to": { type: "string" },
+        also: { type: "string", multiple: true, default: [] },
       },
       strict: true,
     });
@@ -28,24 +33,38 @@ export function readOptions(argv: readonly string[]): Options {
     if (traceTo !== undefined && !/^https?:\/\/./.test(traceTo)) {
       throw new Error(`Cannot trace to "${traceTo}": expected such as http://127.0.0.1:4318.`);
     }
-    return { help: values.help, bare: values.bare, examples: !values["no-examples"], traceTo };
+    const { help, bare, also } = values;
+    if (command === "start" && also.length > 0) throw new Error("Unknown option '--also'");
+    return { help, bare, examples: !values["no-examples"], traceTo, also };
   } catch (error) {
     const sentence = (error as Error).message.split(/\. |\.$/)[0];
-    throw Object.assign(new Error(`${sentence}: see npm start -- --help`), { exitCode: 2 });
+    throw Object.assign(new Error(`${sentence}: see npm ${command} -- --help`), { exitCode: 2 });
   }
 }
 
-export function helpText(): string {
-  return [
-    "Usage: npm start [-- options]",
-    "",
+const SUMMARY: Readonly<Record<Command, string>> = {
+  start:
     "  Starts the whole platform on this machine: the API, a name server, two clusters, four examples.",
+  "run split":
+    "  The same in three processes, from deploy/: control, east and west, each with databases of its own.",
+};
+
+export function helpText(command: Command = "start"): string {
+  return [
+    `Usage: npm ${command} [-- options]`,
+    "",
+    SUMMARY[command],
     "  Ctrl-C stops it; the next start finds its data again.",
     "",
     "Options:",
     "  --no-examples     deploy no example apps",
     "  --bare            make no clusters either",
     "  --trace-to <url>  send OpenTelemetry traces there, by OTLP over HTTP: http://127.0.0.1:4318",
+    ...(command === "start"
+      ? []
+      : [
+          "  --also <config>   start one more cluster from such an infra config; POST /v1/clusters adds it",
+        ]),
     "  -h, --help        show this",
     "",
     "Settings, in the environment; durations are such as 250ms, 3s, 5m:",

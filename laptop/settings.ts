@@ -1,6 +1,7 @@
 import {
   type Address,
   address,
+  addresses,
   integer,
   milliseconds,
   readSettings,
@@ -23,6 +24,12 @@ export const settings = {
     default: "127.0.0.1:4000",
     parse: (value): Address => address(value),
     doc: "Where the API listens",
+  },
+  clusterApis: {
+    name: "STELE_CLUSTER_API_LISTEN",
+    default: "127.0.0.1:4001,127.0.0.1:4002,127.0.0.1:4003",
+    parse: addresses,
+    doc: "Where the clusters' own APIs listen under npm run split, in their order, separated by commas",
   },
   httpPort: {
     name: "STELE_HTTP_PORT",

@@ -22,7 +22,7 @@ export function startTracing(url: string): void {
   const { resourceFromAttributes } = load("@opentelemetry/resources") as typeof Resources;
   const exporter = new OTLPTraceExporter({ url: tracesUrl(url) });
   const provider = new BasicTracerProvider({
-    resource: resourceFromAttributes({ "service.name": "stele" }),
+    resource: resourceFromAttributes({ "service.name": process.env.OTEL_SERVICE_NAME ?? "stele" }),
     spanProcessors: [new BatchSpanProcessor(exporter, { scheduledDelayMillis: EXPORT_EACH_MS })],
   });
   context.setGlobalContextManager(new AsyncContext(ROOT_CONTEXT));

@@ -53,11 +53,18 @@ export function localInfraConfig(options: LocalConfigOptions): Record<string, un
       max_connections: CONNECTIONS_PER_DATABASE,
     });
     return {
-      host: address.socketDir ?? `${bracket(address.host)}:${address.port}`,
-      tls_config: tlsOf(address.tls),
+      ...serverEntry(address),
       databases: Object.fromEntries(names.map((name) => [name, entry(name)])),
     };
   }
+}
+
+/** A server as an infra config names it. */
+export function serverEntry({ socketDir, host, port, tls }: PostgresServer["address"]): {
+  readonly host: string;
+  readonly tls_config: object;
+} {
+  return { host: socketDir ?? `${bracket(host)}:${port}`, tls_config: tlsOf(tls) };
 }
 
 function bracket(host: string): string {

@@ -40,7 +40,7 @@ export function lock(path: string): () => void {
 }
 
 /** The pid of the living process that made the lock, or null. */
-function holder(path: string): number | null {
+export function holder(path: string): number | null {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -52,7 +52,8 @@ function holder(path: string): number | null {
   return mark(pid) === text ? pid : null;
 }
 
-function mark(pid: number): string {
+/** What tells a process from a later one with its number. */
+export function mark(pid: number): string {
   return `${pid} ${startTime(pid)}\n`;
 }
 

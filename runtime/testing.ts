@@ -9,11 +9,11 @@ import { AppModelError } from "./analyze/faults";
 import type { AppModel } from "./app-model";
 import { localInfraConfig, secretEnvironment } from "./boot-config";
 import { generate } from "./generate";
-import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
+import { parseInfraConfig } from "./infra-config";
 import { bundle } from "./load.mjs";
-import { ensureDatabase, migrate } from "./sql/migrate";
 import { REPOSITORY } from "./place";
 import { type PostgresServer, startPostgres } from "./postgres/postgres";
+import { prepareDatabases } from "./prepare";
 
 /** Bundles and the model survive between runs; databases do not. */
 const BUILD_DIR = join(REPOSITORY, "build", "testing");
@@ -71,18 +71,12 @@ async function prepare(dir: string, server: PostgresServer): Promise<void> {
     ENCORE_APP_META_PATH: modelPath,
     ENCORE_INFRA_CONFIG_PATH: infraPath,
   });
-  const { databases } = parseInfraConfig(infra, process.env, infraPath);
-  const pubsub = databases[PUBSUB_DATABASE];
-  const { maintenanceDatabase } = server;
-  await Promise.all([
-    migrate({
-      root: REPOSITORY,
-      databases: model.databases,
-      configs: databases,
-      maintenanceDatabase,
-    }),
-    ...(pubsub ? [ensureDatabase(pubsub, maintenanceDatabase)] : []),
-  ]);
+  await prepareDatabases({
+    root: REPOSITORY,
+    model,
+    infra: parseInfraConfig(infra, process.env, infraPath),
+    maintenanceDatabase: server.maintenanceDatabase,
+  });
 }
 
 /** What can be understood of the application; its faults are printed above the tests. */
