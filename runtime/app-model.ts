@@ -14,6 +14,10 @@ export interface AppModel {
   readonly crons: readonly CronModel[];
   readonly secrets: readonly SecretModel[];
   readonly metrics: readonly MetricModel[];
+  /** Names of buckets of object storage. */
+  readonly buckets: readonly string[];
+  /** Names of cache clusters. */
+  readonly caches: readonly string[];
   /** Named types that schemas refer to, by key; recursion goes through them. */
   readonly types: Readonly<Record<string, Schema>>;
 }
@@ -81,7 +85,7 @@ export interface TopicModel {
   readonly at: SourcePosition;
   readonly deliveryGuarantee: "at-least-once" | "exactly-once";
   readonly orderingAttribute: string | null;
-  readonly message: ObjectSchema | null;
+  readonly message: Schema;
   /** The services that publish to it. */
   readonly publishers: readonly string[];
 }

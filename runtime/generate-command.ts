@@ -7,7 +7,9 @@ import { generate } from "./generate";
  *
  * @returns the faults, one line each
  */
-export function generateFromSource(root: string): { written: string[]; faults: string[] } {
-  const { model, faults } = analyzeLeniently(root);
+export async function generateFromSource(
+  root: string,
+): Promise<{ written: string[]; faults: string[] }> {
+  const { model, faults } = await analyzeLeniently(root);
   return { written: generate(root, model), faults: faults.map(formatFault) };
 }

@@ -46,6 +46,8 @@ const NO_MODEL: AppModel = {
   crons: [],
   secrets: [],
   metrics: [],
+  buckets: [],
+  caches: [],
   types: {},
 };
 
@@ -370,9 +372,10 @@ export class Runtime {
 
   #deliveryRequest(topic: TopicModel | undefined, delivery: Delivery): Request {
     const context = { types: this.#model.types, decimal: this.#decimal, fromStrings: false };
-    const schema = topic?.message ?? null;
     const payload =
-      schema === null ? delivery.payload : decodeValue(schema, delivery.payload, "", context);
+      topic === undefined
+        ? delivery.payload
+        : decodeValue(topic.message, delivery.payload, "", context);
     return new Request({ payload, trace: newTrace(), message: delivery });
   }
 }

@@ -86,6 +86,6 @@ async function readModel(): Promise<AppModel> {
   } catch (error) {
     if (!(error instanceof AppModelError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    return analyzeLeniently(REPOSITORY).model;
+    return (await analyzeLeniently(REPOSITORY)).model;
   }
 }

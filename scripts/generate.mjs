@@ -8,7 +8,7 @@ const { generateFromSource } = await load(
   "runtime/generate-command.ts",
   join(root, "build", "scripts"),
 );
-const { written, faults } = generateFromSource(root);
+const { written, faults } = await generateFromSource(root);
 for (const path of written) console.log(`wrote encore.gen/${path}`);
 for (const fault of faults) console.error(fault);
 process.exitCode = faults.length === 0 ? 0 : 1;

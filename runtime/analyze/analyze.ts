@@ -5,6 +5,7 @@ import type {
   EndpointModel,
   MetricModel,
   SecretModel,
+  SourcePosition,
   SubscriptionModel,
   TopicModel,
 } from "../app-model";
@@ -12,6 +13,9 @@ import { attempt, type Context } from "./context";
 import { readEndpoint } from "./endpoints";
 import { AppModelError, FaultList, type Fault } from "./faults";
 import {
+  NO_ENDPOINT,
+  NO_TOPIC,
+  readBucket,
   readCron,
   readDatabase,
   readMetric,
@@ -23,6 +27,7 @@ import {
   type FoundSubscription,
 } from "./infrastructure";
 import { ModuleGraph, positionOf, type Module } from "./modules";
+import { checkQueries } from "./queries";
 import { findReferences, type Reference } from "./references";
 import { checkRoutes } from "./routes";
 import { SchemaBuilder } from "./schemas";
@@ -44,21 +49,26 @@ import { findUsages, type Bound, type Usage } from "./usages";
  *
  * @throws AppModelError with every fault at once
  */
-export function analyze(root: string): AppModel {
-  const { model, faults } = analyzeLeniently(root);
+export async function analyze(root: string): Promise<AppModel> {
+  const { model, faults } = await analyzeLeniently(root);
   if (faults.length > 0) throw new AppModelError(faults);
   return model;
 }
 
 /** As {@link analyze}, but gives what could be understood beside the faults. */
-export function analyzeLeniently(root: string): { model: AppModel; faults: readonly Fault[] } {
+export async function analyzeLeniently(
+  root: string,
+): Promise<{ model: AppModel; faults: readonly Fault[] }> {
   const reader = new Reader(root);
   const model = reader.read();
+  await reader.checkQueries();
   return { model, faults: reader.faults.all() };
 }
 
 /** A database, topic or metric that a declaration makes, under the name it goes by. */
 type Declared = { readonly key: string; readonly bound: Bound };
+
+type Named = { readonly name: string; readonly at: SourcePosition };
 
 class Reader {
   readonly faults = new FaultList();
@@ -74,6 +84,8 @@ class Reader {
   readonly #crons: FoundCron[] = [];
   readonly #secrets: { name: string; service: string }[] = [];
   readonly #metrics: Omit<MetricModel, "services">[] = [];
+  readonly #buckets: string[] = [];
+  readonly #caches: string[] = [];
   readonly #declared: Declared[] = [];
 
   constructor(root: string) {
@@ -86,6 +98,7 @@ class Reader {
       resolver,
       schemas: new SchemaBuilder(resolver),
       services: new ServiceTable(),
+      queries: [],
     };
   }
 
@@ -105,17 +118,23 @@ class Reader {
     return this.#model();
   }
 
+  checkQueries(): Promise<void> {
+    return checkQueries(this.#context.queries, this.faults);
+  }
+
   #readServiceFile(module: Module, refs: readonly Reference[]): void {
     const services = refs.filter((ref) => ref.name === "Service");
     for (const [index, ref] of services.entries()) {
       attempt(this.#context, module, ref.node, () => readService(this.#context, ref));
       if (index > 0) {
-        const message = "cannot have multiple service declarations in the same module";
+        const message =
+          "this file declares a second service: a service is a folder with a file of its own";
         this.faults.add(positionOf(module, ref.node), message);
       }
     }
     if (isServiceFile(module) && services.length === 0) {
-      const message = "encore.service.ts must define a Service resource";
+      const message =
+        'encore.service.ts declares no service: write export default new Service("name")';
       this.faults.add({ file: module.path, line: 1 }, message);
     }
   }
@@ -126,6 +145,16 @@ class Reader {
     attempt(this.#context, ref.module, ref.node, () => read(this, ref));
   }
 
+  #checkUnique(what: string, one: Named, others: readonly Named[]): void {
+    const other = others.find(({ name }) => name === one.name);
+    if (other === undefined) return;
+    const place = `${other.at.file}:${other.at.line}`;
+    this.faults.add(
+      one.at,
+      `${what} "${one.name}" is declared twice, first in ${place}: give it another name`,
+    );
+  }
+
   #declare(ref: Reference, kind: Bound["kind"], name: string): void {
     if (ref.binding.name === null) return;
     const key = `${ref.module.path}#${ref.binding.name}`;
@@ -133,7 +162,10 @@ class Reader {
   }
 
   endpoint(ref: Reference): void {
-    this.#endpoints.push(readEndpoint(this.#context, ref));
+    const model = readEndpoint(this.#context, ref);
+    const siblings = this.#endpoints.filter(({ service }) => service === model.service);
+    this.#checkUnique(`endpoint of service "${model.service}"`, model, siblings);
+    this.#endpoints.push(model);
   }
 
   database(ref: Reference): void {
@@ -143,9 +175,7 @@ class Reader {
       this.#declare(ref, "database", name);
     } else if (ref.member === null) {
       const model = readDatabase(this.#context, ref);
-      if (this.#databases.some(({ name }) => name === model.name)) {
-        this.faults.add(model.at, "SQL Database with this name already defined");
-      }
+      this.#checkUnique("database", model, this.#databases);
       this.#databases.push(model);
       this.#declare(ref, "database", model.name);
     }
@@ -153,9 +183,7 @@ class Reader {
 
   topic(ref: Reference): void {
     const model = readTopic(this.#context, ref);
-    if (this.#topics.some(({ name }) => name === model.name)) {
-      this.faults.add(model.at, "PubSub topic with this name already defined");
-    }
+    this.#checkUnique("topic", model, this.#topics);
     this.#topics.push(model);
     this.#declare(ref, "topic", model.name);
   }
@@ -167,7 +195,10 @@ class Reader {
   gateway(ref: Reference): void {
     this.#gateways.push(readGateway(this.#context, ref));
     if (this.#gateways.length > 1) {
-      this.faults.add(positionOf(ref.module, ref.node), "multiple gateways not yet supported");
+      this.faults.add(
+        positionOf(ref.module, ref.node),
+        "this is the second gateway: an application has one",
+      );
     }
   }
 
@@ -189,6 +220,14 @@ class Reader {
     this.#declare(ref, "metric", model.name);
   }
 
+  bucket(ref: Reference): void {
+    if (ref.member === null) this.#buckets.push(readBucket(ref));
+  }
+
+  cache(ref: Reference): void {
+    if (ref.member === null) this.#caches.push(resourceName(ref, 0));
+  }
+
   #model(): AppModel {
     const usages = this.#usages();
     const usersOf = (kind: Usage["kind"], name: string): string[] =>
@@ -196,7 +235,10 @@ class Reader {
     for (const { name, reference } of this.#databaseRefs) {
       if (this.#databases.some((database) => database.name === name)) continue;
       const at = positionOf(reference.module, reference.node);
-      this.faults.add(at, `resource not found: SQLDatabase { name: "${name}" }`);
+      this.faults.add(
+        at,
+        `no database is named "${name}": expected one that new SQLDatabase declares`,
+      );
     }
     return {
       services: this.#context.services.all().map(({ name, dir, at }) => ({
@@ -213,6 +255,8 @@ class Reader {
       authHandler: this.#linkAuthHandler(),
       crons: this.#linkCrons(),
       secrets: mergeSecrets(this.#secrets),
+      buckets: this.#buckets,
+      caches: this.#caches,
       metrics: this.#metrics.map((m) => ({ ...m, services: usersOf("metric", m.name) })),
       types: this.#context.schemas.types,
     };
@@ -234,13 +278,11 @@ class Reader {
       const topic = topics.get(topicKey);
       if (topic === undefined) {
         const at = positionOf(reference.module, topicNode);
-        this.faults.add(at, "cannot resolve topic reference");
+        this.faults.add(at, NO_TOPIC);
         continue;
       }
-      if (linked.some((other) => other.topic === topic && other.name === model.name)) {
-        const message = "PubSub subscription with this name already defined on this topic";
-        this.faults.add(model.at, message);
-      }
+      const siblings = linked.filter((other) => other.topic === topic);
+      this.#checkUnique(`subscription of topic "${topic}"`, model, siblings);
       linked.push({ topic, ...model });
     }
     return linked;
@@ -256,7 +298,7 @@ class Reader {
     return this.#crons.flatMap(({ endpointKey, reference, model }) => {
       const endpoint = this.#endpoints.find((e) => `${e.at.file}#${e.name}` === endpointKey);
       if (endpoint === undefined) {
-        this.faults.add(positionOf(reference.module, reference.node), "cannot resolve endpoint");
+        this.faults.add(positionOf(reference.module, reference.node), NO_ENDPOINT);
         return [];
       }
       return [{ ...model, service: endpoint.service, endpoint: endpoint.name }];
@@ -273,6 +315,8 @@ const READERS: Readonly<Record<string, (reader: Reader, ref: Reference) => void>
   "encore.dev/pubsub Subscription": (reader, ref) => reader.subscription(ref),
   "encore.dev/cron CronJob": (reader, ref) => reader.cron(ref),
   "encore.dev/config secret": (reader, ref) => reader.secret(ref),
+  "encore.dev/storage/objects Bucket": (reader, ref) => reader.bucket(ref),
+  "encore.dev/storage/cache CacheCluster": (reader, ref) => reader.cache(ref),
   "encore.dev/metrics Counter": (reader, ref) => reader.metric(ref),
   "encore.dev/metrics CounterGroup": (reader, ref) => reader.metric(ref),
   "encore.dev/metrics Gauge": (reader, ref) => reader.metric(ref),

@@ -7,7 +7,7 @@ import type { analyze } from "./analyze";
 import { listSourceFiles } from "./source-files";
 
 /** Raised when the model's shape changes: older caches are then not read. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 interface CachedFile {
   readonly size: number;
@@ -35,7 +35,7 @@ export async function loadModel(root: string, cacheFile: string): Promise<AppMod
   if (cache !== null && isCurrent(root, cache, files)) return cache.model;
   // A bundle of its own: it brings TypeScript with it, a fifth of a second to load.
   const bundled = await load("runtime/analyze/analyze.ts", dirname(cacheFile));
-  const model = (bundled as { analyze: typeof analyze }).analyze(root);
+  const model = await (bundled as { analyze: typeof analyze }).analyze(root);
   const fresh: Cache = { format: FORMAT, files, migrations: migrationNames(root, model), model };
   mkdirSync(dirname(cacheFile), { recursive: true, mode: 0o700 });
   writeFileSync(cacheFile, JSON.stringify(fresh));

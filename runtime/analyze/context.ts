@@ -2,6 +2,7 @@ import type * as TS from "typescript";
 import type { FaultList } from "./faults";
 import { LiteralError } from "./literals";
 import { positionOf, type Meaning, type Module, type ModuleGraph } from "./modules";
+import type { LiteralQuery } from "./queries";
 import { SchemaError, type SchemaBuilder } from "./schemas";
 import type { ServiceTable } from "./service-table";
 import type { TypeResolver } from "./type-resolver";
@@ -14,6 +15,8 @@ export interface Context {
   readonly resolver: TypeResolver;
   readonly schemas: SchemaBuilder;
   readonly services: ServiceTable;
+  /** Every query whose text the source shows, to be checked when all is read. */
+  readonly queries: LiteralQuery[];
 }
 
 /** A fault at a node, thrown to leave a resource unread. */

@@ -8,60 +8,81 @@ const WIRE_TYPES: Readonly<Record<string, WireLocation>> = {
   HttpStatus: "status",
 };
 
-/** A type that a package of Encore's gives meaning to; null for any other. */
-export function encoreType(pkg: string, name: string, args: readonly Type[]): Type | null {
+/**
+ * A type that a package of Encore's gives meaning to; null for any other. A text says what is wrong
+ * with its arguments.
+ */
+export function encoreType(pkg: string, name: string, args: readonly Type[]): Type | string | null {
   switch (pkg) {
     case "encore.dev/api": {
       const location = Object.hasOwn(WIRE_TYPES, name) ? WIRE_TYPES[name] : undefined;
-      return location === undefined ? null : wireType(location, args);
+      return location === undefined ? null : wireType(name, location, args);
     }
-    case "encore.dev/pubsub": {
-      const base = args[0] ?? basic("string");
-      return name === "Attribute"
-        ? { kind: "wire", location: "attribute", name: null, base }
-        : null;
-    }
+    case "encore.dev/pubsub":
+      return name === "Attribute" ? wireType(name, "attribute", args) : null;
     case "encore.dev/types":
       return name === "Decimal" ? basic("decimal") : null;
-    case "encore.dev/validate": {
-      const rule = validationRule(name, args);
-      return rule === null ? null : { kind: "rule", rule };
-    }
+    case "encore.dev/validate":
+      return ruleType(name, args[0]);
     default:
       return null;
   }
 }
 
 /** `Header<"X-Key">`, `Header<number>` or `Header<number, "X-Key">`. */
-function wireType(location: WireLocation, args: readonly Type[]): Type {
-  if (location === "status") return { kind: "wire", location, name: null, base: basic("number") };
-  const [first, second] = args;
-  const ownName = textOf(first);
-  if (second === undefined && ownName !== null) {
-    return { kind: "wire", location, name: ownName, base: basic("string") };
+function wireType(
+  label: string,
+  location: WireLocation,
+  [first, second]: readonly Type[],
+): Type | string {
+  if (location === "status") {
+    if (first !== undefined) return "HttpStatus takes no type argument: write HttpStatus";
+    return { kind: "wire", location, name: null, base: basic("number") };
   }
-  return { kind: "wire", location, name: textOf(second), base: first ?? basic("string") };
+  if (second === undefined) {
+    const name = textOf(first);
+    const base = name === null ? (first ?? basic("string")) : basic("string");
+    return { kind: "wire", location, name, base };
+  }
+  const name = textOf(second);
+  if (name === null) return `the name in ${label}<type, name> must be a string literal`;
+  return { kind: "wire", location, name, base: first ?? basic("string") };
 }
 
 function textOf(type: Type | undefined): string | null {
   return type?.kind === "literal" && typeof type.value === "string" ? type.value : null;
 }
 
-const NUMBER_RULES = { Min: "min", Max: "max", MinLen: "minLen", MaxLen: "maxLen" } as const;
+const NUMBER_RULES = { Min: "min", Max: "max" } as const;
+const LENGTH_RULES = { MinLen: "minLen", MaxLen: "maxLen" } as const;
 const TEXT_RULES = {
   MatchesRegexp: "matchesRegexp",
   StartsWith: "startsWith",
   EndsWith: "endsWith",
 } as const;
 
-function validationRule(name: string, args: readonly Type[]): ValidationRule | null {
-  const arg = args[0]?.kind === "literal" ? args[0].value : null;
-  if (Object.hasOwn(NUMBER_RULES, name) && typeof arg === "number") {
-    return { rule: NUMBER_RULES[name as keyof typeof NUMBER_RULES], value: arg };
-  }
-  if (Object.hasOwn(TEXT_RULES, name) && typeof arg === "string") {
-    return { rule: TEXT_RULES[name as keyof typeof TEXT_RULES], value: arg };
-  }
+function ruleType(name: string, argument: Type | undefined): Type | string | null {
+  const rule = validationRule(name, argument?.kind === "literal" ? argument.value : null);
+  return rule === null || typeof rule === "string" ? rule : { kind: "rule", rule };
+}
+
+function validationRule(
+  name: string,
+  value: string | number | boolean | null,
+): ValidationRule | string | null {
   if (name === "IsEmail") return { rule: "isEmail" };
-  return name === "IsURL" ? { rule: "isURL" } : null;
+  if (name === "IsURL") return { rule: "isURL" };
+  if (Object.hasOwn(NUMBER_RULES, name)) {
+    if (typeof value !== "number") return `${name} needs a number literal, such as ${name}<1>`;
+    return { rule: NUMBER_RULES[name as keyof typeof NUMBER_RULES], value };
+  }
+  if (Object.hasOwn(LENGTH_RULES, name)) {
+    if (typeof value !== "number" || value < 0 || !Number.isInteger(value)) {
+      return `${name} needs a whole number from 0, such as ${name}<1>`;
+    }
+    return { rule: LENGTH_RULES[name as keyof typeof LENGTH_RULES], value };
+  }
+  if (!Object.hasOwn(TEXT_RULES, name)) return null;
+  if (typeof value !== "string") return `${name} needs a string literal, such as ${name}<"a">`;
+  return { rule: TEXT_RULES[name as keyof typeof TEXT_RULES], value };
 }

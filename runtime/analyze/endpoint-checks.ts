@@ -1,11 +1,11 @@
 import type * as TS from "typescript";
+import type { ObjectSchema } from "../app-model";
 import { pathParams, type PathSegment } from "../http/path-pattern";
 import { ReadError, type Context } from "./context";
 import { positionOf } from "./modules";
 import type { Reference } from "./references";
 import { wireOf } from "./schemas";
 import { isBasic, type Field, type Type } from "./types";
-import { dropUndefined } from "./utility-types";
 
 const BODY_METHODS = new Set(["POST", "PUT", "PATCH", "CONNECT"]);
 
@@ -22,20 +22,30 @@ export function checkPathParams(site: RequestSite, request: TS.TypeNode | null):
   const { context, reference, segments } = site;
   const names = pathParams(segments);
   if (names.length === 0) return;
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new ReadError(
+      reference.node,
+      `path has the parameter ${twice} twice: give one another name`,
+    );
+  }
   if (request === null) {
-    const message = "request schema must be defined when having path parameters";
+    const message = `path has the parameter ${names[0]} and the handler takes none: expected { ${names[0]}: string }`;
     throw new ReadError(reference.node, message);
   }
   const fields = fieldsOf(context, reference, request);
   for (const name of names) {
     const field = fields.find((one) => one.name === name);
     if (field === undefined) {
-      throw new ReadError(reference.node, `path parameter ${name} not found in request schema`);
+      throw new ReadError(
+        reference.node,
+        `path parameter ${name} is no field of the request: add ${name}: string to its type`,
+      );
     }
-    if (isPathType(unwrap(context, field.type))) continue;
+    if (isPathType(field.type)) continue;
     context.faults.add(
       field.at ?? positionOf(reference.module, reference.node),
-      `unsupported path parameter type of ${name}: expected string, number or boolean`,
+      `path parameter ${name} must be string, number, boolean or bigint, written so: no alias, union or null`,
     );
   }
 }
@@ -53,7 +63,7 @@ export function checkQueryFields(site: RequestSite, request: TS.TypeNode | null)
     if (isQueryType(context, field.type)) continue;
     context.faults.add(
       field.at ?? positionOf(reference.module, request),
-      `type not supported for ${location} parameters: field ${field.name} must be a scalar or a list of them`,
+      `field ${field.name} travels in the ${location} and cannot have this type: expected a scalar or a list of them`,
     );
   }
 }
@@ -63,38 +73,38 @@ function fieldsOf(context: Context, { module }: Reference, node: TS.TypeNode): r
   return open.kind === "object" ? open.fields : [];
 }
 
-function unwrap(context: Context, type: Type): Type {
-  const open = context.resolver.underlying(dropUndefined(type));
-  if (open.kind === "validated") return unwrap(context, open.base);
-  return open.kind === "wire" ? unwrap(context, open.base) : open;
-}
-
 function isPathType(type: Type): boolean {
-  return (["string", "boolean", "number", "bigint"] as const).some((name) => isBasic(type, name));
+  const written = type.kind === "validated" ? type.base : type;
+  return (["string", "boolean", "number", "bigint"] as const).some((name) =>
+    isBasic(written, name),
+  );
 }
 
-const QUERY_BASICS = [
-  "string",
-  "boolean",
-  "number",
-  "bigint",
-  "date",
-  "decimal",
-  "any",
-  "unknown",
-  "null",
-] as const;
-
+/** As in a query: a scalar, or a list of them. */
 function isQueryType(context: Context, type: Type): boolean {
-  const open = unwrap(context, type);
-  if (open.kind === "array") return isQueryScalar(context, unwrap(context, open.element));
-  return isQueryScalar(context, open);
+  const open = context.resolver.underlying(type);
+  const of = open.kind === "wire" ? context.resolver.underlying(open.base) : open;
+  if (of.kind === "validated") return isQueryType(context, of.base);
+  return of.kind === "array" ? isQueryScalar(context, of.element) : isQueryScalar(context, of);
 }
 
 function isQueryScalar(context: Context, type: Type): boolean {
-  if (type.kind === "literal" || type.kind === "enum") return true;
-  if (type.kind === "union") {
-    return type.members.every((member) => isQueryScalar(context, unwrap(context, member)));
-  }
-  return QUERY_BASICS.some((name) => isBasic(type, name));
+  const open = context.resolver.underlying(type);
+  if (open.kind === "validated") return isQueryScalar(context, open.base);
+  if (open.kind === "wire") return open.location === "query" && isQueryScalar(context, open.base);
+  if (open.kind === "union") return open.members.every((member) => isQueryScalar(context, member));
+  return open.kind === "basic" || open.kind === "literal" || open.kind === "enum";
+}
+
+/** A response has one status. */
+export function checkStatusFields(
+  { context, reference }: RequestSite,
+  response: ObjectSchema | null,
+): void {
+  const names = (response?.fields ?? [])
+    .filter(({ location }) => location === "status")
+    .map(({ name }) => name);
+  if (names.length < 2) return;
+  const message = `fields ${names.join(" and ")} are both the status of the answer: expected one HttpStatus`;
+  context.faults.add(positionOf(reference.module, reference.node), message);
 }

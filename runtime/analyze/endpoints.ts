@@ -7,7 +7,7 @@ import { ReadError, type Context } from "./context";
 import {
   booleanLiteral,
   LiteralError,
-  numberLiteral,
+  countLiteral,
   objectLiteral,
   stringArrayLiteral,
   stringLiteral,
@@ -16,11 +16,30 @@ import {
 import { positionOf } from "./modules";
 import type { Reference } from "./references";
 import { SchemaError } from "./schemas";
-import { checkPathParams, checkQueryFields, type RequestSite } from "./endpoint-checks";
+import {
+  checkPathParams,
+  checkQueryFields,
+  checkStatusFields,
+  type RequestSite,
+} from "./endpoint-checks";
 import { handlerSignature, type Signature } from "./signatures";
 import { ts } from "./typescript";
 
 const METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
+
+const OPTIONS = [
+  "method",
+  "path",
+  "expose",
+  "auth",
+  "bodyLimit",
+  "tags",
+  "sensitive",
+  "dir",
+  "notFound",
+  "notFoundStatus",
+  "headers",
+];
 
 /** Encore's own, for endpoints that do not say. */
 const DEFAULT_BODY_LIMIT = 2 * 1024 * 1024;
@@ -37,23 +56,30 @@ const KINDS: Readonly<Record<string, EndpointKind>> = {
 export function readEndpoint(context: Context, reference: Reference): EndpointModel {
   const { node, module, binding } = reference;
   if (binding.kind !== "variable" || binding.insideFunction || binding.name === null) {
-    throw new ReadError(node, "API endpoint must be bound to an exported variable");
+    throw new ReadError(
+      node,
+      "an endpoint must be an exported variable: write export const name = api(…)",
+    );
   }
   const options = node.arguments?.[0];
   if (options === undefined) {
-    throw new ReadError(node, "API endpoint must have a config object as its first argument");
+    throw new ReadError(
+      node,
+      "an endpoint needs its options: write api({ method, path }, handler)",
+    );
   }
   if (!binding.exported) {
-    const message = `endpoint ${binding.name} is not exported: Encore accepts it and answers 500`;
+    const message = `endpoint ${binding.name} is not exported: Encore would answer 500; write export const`;
     throw new ReadError(node, message);
   }
-  const config = objectLiteral(options);
+  const config = objectLiteral(options, OPTIONS);
   const kind = KINDS[reference.member ?? ""] ?? "typed";
   const at = positionOf(module, node);
   const service = context.services.owner(at, "endpoint", context.faults);
   const path = stringField(config, "path") ?? `/${service.name}.${binding.name}`;
   const segments = parsePathPattern(path);
-  if (typeof segments === "string") throw new ReadError(config.get("path") ?? node, segments);
+  if (typeof segments === "string")
+    throw new ReadError(config.get("path") ?? node, `path "${path}" is not valid: ${segments}`);
   const methods = readMethods(config, kind);
   const site: EndpointSite = { context, reference, config, kind, methods, segments };
   return {
@@ -92,7 +118,7 @@ function booleanField(config: LiteralObject, name: string): boolean {
 function readBodyLimit(config: LiteralObject): number | null {
   const node = config.get("bodyLimit");
   if (node === undefined) return DEFAULT_BODY_LIMIT;
-  return node.kind === ts.SyntaxKind.NullKeyword ? null : numberLiteral(node);
+  return node.kind === ts.SyntaxKind.NullKeyword ? null : countLiteral(node);
 }
 
 function readMethods(config: LiteralObject, kind: EndpointKind): string[] {
@@ -102,18 +128,27 @@ function readMethods(config: LiteralObject, kind: EndpointKind): string[] {
   if (node === undefined) return ["POST"];
   if (ts.isStringLiteral(node)) return [checkMethod(node.text, node)];
   if (!ts.isArrayLiteralExpression(node)) {
-    throw new LiteralError(node, "invalid methods: must be string or array of strings");
+    throw new LiteralError(
+      node,
+      "method must be written here: expected a text or an array of texts",
+    );
+  }
+  if (node.elements.length === 0) {
+    throw new LiteralError(node, "the list of methods is empty: expected at least one");
   }
   const methods = new Set(stringArrayLiteral(node).map((method) => checkMethod(method, node)));
   if (methods.has("*") && methods.size > 1) {
-    throw new LiteralError(node, "invalid methods: cannot mix * and other methods");
+    throw new LiteralError(node, 'method "*" stands for all: expected no other beside it');
   }
   return [...METHODS.filter((method) => methods.has(method)), ...(methods.has("*") ? ["*"] : [])];
 }
 
 function checkMethod(method: string, node: TS.Node): string {
   if (method === "*" || METHODS.includes(method)) return method;
-  throw new LiteralError(node, `invalid method "${method}": expected one of ${METHODS.join(", ")}`);
+  throw new LiteralError(
+    node,
+    `method "${method}" is not known: expected * or one of ${METHODS.join(", ")}`,
+  );
 }
 
 interface Shapes {
@@ -129,17 +164,18 @@ function readShapes(site: EndpointSite): Shapes {
   if (kind === "static") return NO_SHAPES;
   const handler = reference.node.arguments?.[1];
   if (handler === undefined) {
-    throw new ReadError(reference.node, "API endpoint must have a handler function");
+    throw new ReadError(reference.node, "an endpoint needs a handler as its second argument");
   }
   if (kind === "raw") return NO_SHAPES;
-  const signature = handlerSignature(reference, handler, kind);
-  const request = shapeOf(context, reference, signature.request);
-  const response = shapeOf(context, reference, signature.response);
-  const handshake = shapeOf(context, reference, signature.handshake);
+  const signature = handlerSignature(context, reference, handler, kind);
+  const request = shapeOf(context, reference, signature.request, "request");
+  const response = shapeOf(context, reference, signature.response, "response");
+  const handshake = shapeOf(context, reference, signature.handshake, "request");
   const carrier = kind === "typed" || signature.handshake === null ? signature.request : null;
   const first = signature.handshake ?? carrier;
   checkPathParams(site, first);
   if (kind === "typed") checkQueryFields(site, signature.request);
+  checkStatusFields(site, response);
   return { request, response, handshake };
 }
 
@@ -147,14 +183,18 @@ function shapeOf(
   context: Context,
   { module }: Reference,
   node: Signature["request"],
+  role: "request" | "response",
 ): ObjectSchema | null {
   if (node === null) return null;
   if (ts.isTypeReferenceNode(node) && isUtility(context, module, node)) {
     // Encore looks for the declaration of a named request type, and these have none.
-    throw new ReadError(node, "a utility type must be given a name before it is a request");
+    throw new ReadError(
+      node,
+      `${node.getText()} must have a name before it is a request or response: write interface X extends ${node.getText()} {}`,
+    );
   }
   try {
-    return context.schemas.root(context.resolver.resolve(module, node));
+    return context.schemas.root(context.resolver.resolve(module, node), role);
   } catch (error) {
     if (error instanceof SchemaError) throw new ReadError(node, error.message);
     throw error;
@@ -162,43 +202,54 @@ function shapeOf(
 }
 
 function isUtility(context: Context, module: Reference["module"], node: TS.TypeReferenceNode) {
-  const type = context.resolver.resolve(module, node);
-  return type.kind === "named" && type.module === null;
+  return context.resolver.isUtility(context.resolver.resolve(module, node));
 }
 
 function readAssets({ context, reference, config, segments }: EndpointSite): StaticAssets {
   const { module, node } = reference;
   const dynamic = segments.findIndex(({ kind }) => kind !== "literal");
   if (dynamic >= 0 && dynamic !== segments.length - 1) {
-    const message = "static assets path cannot have segments after its dynamic segment";
+    const message =
+      "the path of static files has one parameter, at its end: expected for example /files/*path";
     throw new ReadError(config.get("path") ?? node, message);
   }
   const dirNode = config.get("dir");
   if (dirNode === undefined) {
-    throw new ReadError(node, "static assets must have the 'dir' field set");
+    throw new ReadError(node, "api.static needs dir, the folder of its files");
   }
   const home = posix.dirname(module.path);
   const dir = posix.join(home, localPath(dirNode));
   if (!statSync(join(context.root, dir), { throwIfNoEntry: false })?.isDirectory()) {
-    throw new ReadError(dirNode, `unable to read static assets directory "${dir}"`);
+    throw new ReadError(
+      dirNode,
+      `folder "${dir}" cannot be read: expected a folder below this file's`,
+    );
   }
   const notFoundNode = config.get("notFound");
   const notFound = notFoundNode === undefined ? null : posix.join(home, localPath(notFoundNode));
   if (notFound !== null && !existsSync(join(context.root, notFound))) {
-    throw new ReadError(notFoundNode ?? node, `file "${notFound}" does not exist`);
+    throw new ReadError(
+      notFoundNode ?? node,
+      `file "${notFound}" does not exist: expected a file below this file's folder`,
+    );
   }
   const statusNode = config.get("notFoundStatus");
   const headersNode = config.get("headers");
   return {
     dir,
     notFound,
-    notFoundStatus: statusNode === undefined ? null : numberLiteral(statusNode),
+    notFoundStatus: statusNode === undefined ? null : countLiteral(statusNode),
     headers: headersNode === undefined ? {} : readHeaders(headersNode),
   };
 }
 
 function readHeaders(node: TS.Expression): Record<string, readonly string[]> {
-  const entries = [...objectLiteral(node)].map(([name, value]) => {
+  if (!ts.isObjectLiteralExpression(node))
+    throw new LiteralError(node, "headers must be written here: expected an object literal");
+  const names = node.properties.flatMap(({ name }) =>
+    name !== undefined && (ts.isIdentifier(name) || ts.isStringLiteral(name)) ? [name.text] : [],
+  );
+  const entries = [...objectLiteral(node, names)].map(([name, value]) => {
     const values = ts.isStringLiteral(value) ? [value.text] : stringArrayLiteral(value);
     return [name, values] as const;
   });
@@ -209,7 +260,10 @@ function readHeaders(node: TS.Expression): Record<string, readonly string[]> {
 export function localPath(node: TS.Node): string {
   const path = stringLiteral(node);
   if (path.startsWith("/") || path.split("/").includes("..")) {
-    throw new LiteralError(node, `path "${path}" must be below this file's folder, without ".."`);
+    throw new LiteralError(
+      node,
+      `path "${path}" must be below this file's folder: expected no ".." and no "/" in front`,
+    );
   }
   return path;
 }

@@ -2,8 +2,7 @@ import type { SourcePosition } from "../app-model";
 
 /** One thing in the source that Encore, or this runtime, refuses. */
 export interface Fault {
-  /** Null when the whole application is at fault and no line is. */
-  readonly at: SourcePosition | null;
+  readonly at: SourcePosition;
   readonly message: string;
 }
 
@@ -19,7 +18,7 @@ export class AppModelError extends Error {
 }
 
 export function formatFault(fault: Fault): string {
-  return fault.at === null ? fault.message : `${fault.at.file}:${fault.at.line}: ${fault.message}`;
+  return `${fault.at.file}:${fault.at.line}: ${fault.message}`;
 }
 
 /** Collects faults; the same fault at the same line counts once. */
@@ -27,7 +26,7 @@ export class FaultList {
   readonly #faults: Fault[] = [];
   readonly #seen = new Set<string>();
 
-  add(at: SourcePosition | null, message: string): void {
+  add(at: SourcePosition, message: string): void {
     const fault = { at, message };
     const key = formatFault(fault);
     if (this.#seen.has(key)) return;

@@ -7,7 +7,7 @@ import { localPath } from "./endpoints";
 import {
   durationLiteral,
   LiteralError,
-  numberLiteral,
+  countLiteral,
   objectLiteral,
   stringLiteral,
   type LiteralObject,
@@ -16,6 +16,12 @@ import { positionOf } from "./modules";
 import type { Reference } from "./references";
 import { ts } from "./typescript";
 
+/** What a subscription, and a cron job, must be given. */
+export const NO_TOPIC =
+  "topic not found: expected the variable of a new Topic, imported by its name";
+export const NO_ENDPOINT =
+  "endpoint not found: expected the exported variable of an api(…), imported by its name";
+
 const NO_OPTIONS: LiteralObject = new Map();
 
 /** `new SQLDatabase("name", { migrations: "./schema" })`. */
@@ -23,7 +29,7 @@ export function readDatabase(context: Context, reference: Reference): DatabaseMo
   const { node, module } = reference;
   const at = positionOf(module, node);
   const name = resourceName(reference, 0);
-  const options = optionsAt(reference, 1);
+  const options = optionsAt(reference, 1, ["migrations"]);
   const migrations = options.get("migrations");
   return {
     name,
@@ -37,14 +43,17 @@ function readMigrations(context: Context, { module }: Reference, node: TS.Expres
   let pathNode = node;
   let source: string | null = null;
   if (ts.isObjectLiteralExpression(node)) {
-    const config = objectLiteral(node);
+    const config = objectLiteral(node, ["path", "source"]);
     pathNode = config.get("path") ?? node;
     const sourceNode = config.get("source");
     source = sourceNode === undefined ? null : stringLiteral(sourceNode);
   }
   const dir = posix.join(posix.dirname(module.path), localPath(pathNode));
   if (!statSync(join(context.root, dir), { throwIfNoEntry: false })?.isDirectory()) {
-    throw new ReadError(pathNode, `migrations directory does not exist: ${dir}`);
+    throw new ReadError(
+      pathNode,
+      `folder ${dir} of migrations does not exist: make it, or leave migrations out`,
+    );
   }
   if (source === null) checkMigrationNames(context.root, dir, pathNode);
   return dir;
@@ -58,14 +67,14 @@ function checkMigrationNames(root: string, dir: string, node: TS.Node): void {
     if (!file.endsWith(".sql")) continue;
     const match = MIGRATION_NAME.exec(file);
     if (match === null) {
-      const message = `invalid migration filename: ${file}, expected <number>_<name>.up.sql`;
+      const message = `migration ${file} has no valid name: expected <number>_<name>.up.sql`;
       throw new ReadError(node, message);
     }
     if (match[3] !== "up") continue;
     const number = Number(match[1]);
     const other = byNumber.get(number);
     if (other !== undefined) {
-      const message = `migrations ${other} and ${file} have the same number: only one would run`;
+      const message = `migrations ${other} and ${file} have the same number: only one would run; renumber one`;
       throw new ReadError(node, message);
     }
     byNumber.set(number, file);
@@ -75,20 +84,20 @@ function checkMigrationNames(root: string, dir: string, node: TS.Node): void {
 /** `new Topic<Message>("name", { deliveryGuarantee })`; publishers are found later. */
 export function readTopic(context: Context, reference: Reference): TopicModel {
   const { node, module } = reference;
-  const options = optionsAt(reference, 1);
+  const options = optionsAt(reference, 1, ["deliveryGuarantee", "orderingAttribute"]);
   const message = node.typeArguments?.[0];
-  if (message === undefined) throw new ReadError(node, "missing message type parameter");
-  const type = context.resolver.resolve(module, message);
-  const open = context.resolver.underlying(type);
-  const schema = open.kind === "object" ? context.schemas.root(type) : null;
-  if (open.kind !== "object") context.schemas.schema(type);
+  if (message === undefined)
+    throw new ReadError(
+      node,
+      "a topic needs the type of its messages: write new Topic<Message>(…)",
+    );
   const ordering = options.get("orderingAttribute");
   return {
     name: resourceName(reference, 0),
     at: positionOf(module, node),
     deliveryGuarantee: readGuarantee(options.get("deliveryGuarantee")),
     orderingAttribute: ordering === undefined ? null : stringLiteral(ordering),
-    message: schema,
+    message: context.schemas.schema(context.resolver.resolve(module, message)),
     publishers: [],
   };
 }
@@ -97,7 +106,10 @@ function readGuarantee(node: TS.Expression | undefined): TopicModel["deliveryGua
   if (node === undefined) return "at-least-once";
   const text = stringLiteral(node);
   if (text === "at-least-once" || text === "exactly-once") return text;
-  throw new LiteralError(node, `invalid delivery guarantee "${text}"`);
+  throw new LiteralError(
+    node,
+    `delivery guarantee "${text}" is not known: expected "at-least-once" or "exactly-once"`,
+  );
 }
 
 /** A subscription whose topic is still a declaration, since topics may be read later. */
@@ -111,23 +123,36 @@ export interface FoundSubscription {
 const SECOND_MS = 1000;
 const DEFAULT_CONCURRENCY = 100;
 
+const SUBSCRIPTION_OPTIONS = [
+  "handler",
+  "maxConcurrency",
+  "ackDeadline",
+  "messageRetention",
+  "retryPolicy",
+];
+const RETRY_OPTIONS = ["minBackoff", "maxBackoff", "maxRetries"];
+
 export function readSubscription(context: Context, reference: Reference): FoundSubscription {
   const { node, module } = reference;
   const at = positionOf(module, node);
   const topicNode = node.arguments?.[0];
   const name = resourceName(reference, 1);
-  const options = optionsAt(reference, 2);
+  const options = optionsAt(reference, 2, SUBSCRIPTION_OPTIONS);
   const meaning =
     topicNode !== undefined && ts.isIdentifier(topicNode)
       ? context.graph.lookUp(module, topicNode.text)
       : null;
   const topicKey = declarationKey(meaning);
   if (topicNode === undefined || topicKey === null) {
-    throw new ReadError(node, "cannot resolve topic reference");
+    throw new ReadError(node, NO_TOPIC);
   }
-  if (!options.has("handler")) throw new ReadError(node, "subscription must have a handler");
+  if (!options.has("handler"))
+    throw new ReadError(
+      node,
+      "a subscription needs a handler: write { handler: async (message) => … }",
+    );
   const retry = options.get("retryPolicy");
-  const policy = retry === undefined ? NO_OPTIONS : objectLiteral(retry);
+  const policy = retry === undefined ? NO_OPTIONS : objectLiteral(retry, RETRY_OPTIONS);
   const service = context.services.owner(at, "subscription", context.faults).name;
   return {
     topicKey,
@@ -148,7 +173,7 @@ export function readSubscription(context: Context, reference: Reference): FoundS
 }
 
 function numberOr(node: TS.Expression | undefined, otherwise: number): number {
-  return node === undefined ? otherwise : numberLiteral(node);
+  return node === undefined ? otherwise : countLiteral(node);
 }
 
 function durationOr(node: TS.Expression | undefined, otherwiseMs: number): number {
@@ -167,18 +192,21 @@ const MAX_EVERY_MINUTES = 24 * 60;
 
 export function readCron(context: Context, reference: Reference): FoundCron {
   const { node, module } = reference;
-  const options = optionsAt(reference, 1);
+  const options = optionsAt(reference, 1, ["endpoint", "title", "every", "schedule"]);
   const endpoint = options.get("endpoint");
   const meaning =
     endpoint !== undefined && ts.isIdentifier(endpoint)
       ? context.graph.lookUp(module, endpoint.text)
       : null;
   const endpointKey = declarationKey(meaning);
-  if (endpointKey === null) throw new ReadError(endpoint ?? node, "cannot resolve endpoint");
+  if (endpointKey === null) throw new ReadError(endpoint ?? node, NO_ENDPOINT);
   const every = options.get("every");
   const schedule = options.get("schedule");
   if ((every === undefined) === (schedule === undefined)) {
-    throw new ReadError(node, "expected either `every` or `schedule` to be set");
+    throw new ReadError(
+      node,
+      "a cron job runs by every or by schedule: expected exactly one of them",
+    );
   }
   return {
     endpointKey,
@@ -193,12 +221,16 @@ export function readCron(context: Context, reference: Reference): FoundCron {
 }
 
 function readEvery(node: TS.Expression): number {
+  const text = node.getText().slice(1, -1);
   const minutes = durationLiteral(node) / MINUTE_MS;
   if (!Number.isInteger(minutes) || minutes === 0) {
-    throw new LiteralError(node, "`every` must be a multiple of 60 seconds");
+    throw new LiteralError(
+      node,
+      `every "${text}" is not whole minutes: expected for example "5m" or "1h"`,
+    );
   }
   if (minutes > MAX_EVERY_MINUTES) {
-    throw new LiteralError(node, "`every` must be at most 24 hours");
+    throw new LiteralError(node, `every "${text}" is too long: expected at most "24h"`);
   }
   return minutes;
 }
@@ -206,7 +238,10 @@ function readEvery(node: TS.Expression): number {
 function readSchedule(node: TS.Expression): string {
   const text = stringLiteral(node);
   if (text.trim().split(/\s+/).length === 5) return text;
-  throw new LiteralError(node, "invalid cron expression: must have exactly 5 fields");
+  throw new LiteralError(
+    node,
+    `schedule "${text}" must have five fields: expected for example "*/5 * * * *"`,
+  );
 }
 
 /** `secret("Name")`, at the top level of a service. */
@@ -215,12 +250,33 @@ export function readSecret(
   reference: Reference,
 ): { name: string; service: string } {
   const { node, module, binding } = reference;
-  if (binding.insideFunction) throw new ReadError(node, "secrets must be defined globally");
-  if (binding.kind !== "variable") throw new ReadError(node, "secrets must be bound to a variable");
+  if (binding.insideFunction)
+    throw new ReadError(
+      node,
+      "a secret is declared at the top level of its file: move it out of the function",
+    );
+  if (binding.kind !== "variable")
+    throw new ReadError(node, 'a secret must be a variable: write const name = secret("Name")');
   const name = resourceName(reference, 0);
   const service = context.services.of(module.path);
-  if (service === null) throw new ReadError(node, "secrets must be loaded from within services");
+  if (service === null)
+    throw new ReadError(
+      node,
+      "a secret belongs to a service: declare it in the folder of one, and hand its value on",
+    );
   return { name, service: service.name };
+}
+
+const BUCKET_NAME = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** `new Bucket("name")`. */
+export function readBucket(reference: Reference): string {
+  const name = resourceName(reference, 0);
+  if (BUCKET_NAME.test(name)) return name;
+  throw new ReadError(
+    reference.node,
+    `bucket name "${name}" is not valid: expected up to 63 lower-case letters, digits and dashes`,
+  );
 }
 
 /** `new Counter("name")`, `new GaugeGroup<Labels>("name")`. */
@@ -228,7 +284,10 @@ export function readMetric(context: Context, reference: Reference) {
   const { node, module, binding } = reference;
   const name = resourceName(reference, 0);
   if (!/^[a-z][a-z0-9_]*$/.test(name) || name.startsWith("e_")) {
-    throw new ReadError(node, `invalid metric name '${name}': expected snake_case without "e_"`);
+    throw new ReadError(
+      node,
+      `metric name "${name}" is not valid: expected up to 63 of a-z, 0-9 and _, without "e_" in front`,
+    );
   }
   const labelType = node.typeArguments?.[0];
   const open =
@@ -237,7 +296,7 @@ export function readMetric(context: Context, reference: Reference) {
       : context.resolver.underlying(context.resolver.resolve(module, labelType));
   const labels = open?.kind === "object" ? open.fields.map((field) => snakeCase(field.name)) : [];
   if (labels.includes("service")) {
-    throw new ReadError(node, "the label name 'service' is reserved");
+    throw new ReadError(node, 'label "service" is Encore\'s own: give it another name');
   }
   const kind = reference.name.startsWith("Counter") ? ("counter" as const) : ("gauge" as const);
   return { name, kind, at: positionOf(module, node), variable: binding.name, labels };
@@ -247,13 +306,15 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-export function resourceName({ node }: Reference, index: number): string {
+export function resourceName(reference: Reference, index: number): string {
+  const { node } = reference;
   const argument = node.arguments?.[index];
-  if (argument === undefined) throw new ReadError(node, "missing resource name");
+  if (argument === undefined)
+    throw new ReadError(node, `${reference.name} needs its name as a text literal`);
   return stringLiteral(argument);
 }
 
-function optionsAt({ node }: Reference, index: number): LiteralObject {
+function optionsAt({ node }: Reference, index: number, allowed: readonly string[]): LiteralObject {
   const argument = node.arguments?.[index];
-  return argument === undefined ? NO_OPTIONS : objectLiteral(argument);
+  return argument === undefined ? NO_OPTIONS : objectLiteral(argument, allowed);
 }

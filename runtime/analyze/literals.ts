@@ -11,74 +11,91 @@ export class LiteralError extends Error {
   }
 }
 
+const SHOWN_MAX = 40;
+
+/** As written, shortened. */
+export function shown(node: TS.Node): string {
+  const text = node.getText().replace(/\s+/g, " ");
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
+}
+
 export type LiteralObject = ReadonlyMap<string, TS.Expression>;
 
-/** @throws LiteralError unless the node is a plain object literal */
-export function objectLiteral(node: TS.Node): LiteralObject {
-  if (!ts.isObjectLiteralExpression(node)) {
-    throw new LiteralError(node, "expected object literal");
-  }
+function unknown(node: TS.Node, expected: string): LiteralError {
+  const message = `${shown(node)} is not known before the program runs: expected ${expected}`;
+  return new LiteralError(node, message);
+}
+
+/**
+ * The fields of an object that is written out.
+ *
+ * @param allowed the fields that there are
+ * @throws LiteralError at what is no plain field
+ */
+export function objectLiteral(node: TS.Node, allowed: readonly string[]): LiteralObject {
+  if (!ts.isObjectLiteralExpression(node)) throw unknown(node, "an object literal");
   const fields = new Map<string, TS.Expression>();
   for (const property of node.properties) {
-    if (ts.isSpreadAssignment(property)) {
-      throw new LiteralError(node, "spread operator unsupported");
-    }
     const { name } = property;
-    if (name === undefined || (!ts.isIdentifier(name) && !ts.isStringLiteral(name))) continue;
-    if (ts.isPropertyAssignment(property)) fields.set(name.text, property.initializer);
-    else if (ts.isShorthandPropertyAssignment(property)) fields.set(name.text, property.name);
-    else if (ts.isMethodDeclaration(property)) {
-      fields.set(name.text, property as unknown as TS.Expression);
+    if (!ts.isPropertyAssignment(property) || name === undefined) {
+      throw new LiteralError(property, `${shown(property)} must be written as field: value`);
     }
+    const field = ts.isIdentifier(name) || ts.isStringLiteral(name) ? name.text : null;
+    if (field === null || !allowed.includes(field)) {
+      const message = `option ${name.getText()} is not known: expected ${allowed.join(", ")}`;
+      throw new LiteralError(property, message);
+    }
+    fields.set(field, property.initializer);
   }
   return fields;
 }
 
 export function stringLiteral(node: TS.Node): string {
   if (ts.isStringLiteral(node)) return node.text;
-  throw new LiteralError(node, "expected string literal");
+  throw unknown(node, "a text literal");
 }
 
 export function booleanLiteral(node: TS.Node): boolean {
   if (node.kind === ts.SyntaxKind.TrueKeyword) return true;
   if (node.kind === ts.SyntaxKind.FalseKeyword) return false;
-  throw new LiteralError(node, "expected boolean literal");
+  throw unknown(node, "true or false");
 }
 
-/** A number, or arithmetic on numbers. */
-export function numberLiteral(node: TS.Node): number {
-  if (ts.isNumericLiteral(node)) return Number(node.text.replaceAll("_", ""));
-  if (ts.isParenthesizedExpression(node)) return numberLiteral(node.expression);
-  if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.MinusToken) {
-    return -numberLiteral(node.operand);
-  }
-  if (ts.isBinaryExpression(node)) return arithmetic(node);
-  throw new LiteralError(node, "expected number literal");
+/** A whole number from 0, or plain arithmetic that gives one. */
+export function countLiteral(node: TS.Node): number {
+  const value = integer(node);
+  if (value >= 0) return value;
+  throw new LiteralError(node, `${shown(node)} is negative: expected a whole number from 0`);
 }
+
+function integer(node: TS.Node): number {
+  if (ts.isBinaryExpression(node)) return arithmetic(node);
+  if (ts.isPrefixUnaryExpression(node)) {
+    if (node.operator === ts.SyntaxKind.MinusToken) return -integer(node.operand);
+    if (node.operator === ts.SyntaxKind.PlusToken) return integer(node.operand);
+  }
+  const value = ts.isNumericLiteral(node) ? Number(node.text.replaceAll("_", "")) : Number.NaN;
+  if (Number.isInteger(value)) return value;
+  throw unknown(node, "a whole number, or + - * / % of them without parentheses");
+}
+
+const OPERATIONS: Partial<Record<TS.SyntaxKind, (left: number, right: number) => number>> = {
+  [ts.SyntaxKind.PlusToken]: (left, right) => left + right,
+  [ts.SyntaxKind.MinusToken]: (left, right) => left - right,
+  [ts.SyntaxKind.AsteriskToken]: (left, right) => left * right,
+  [ts.SyntaxKind.SlashToken]: (left, right) => left / right,
+  [ts.SyntaxKind.PercentToken]: (left, right) => left % right,
+};
 
 function arithmetic(node: TS.BinaryExpression): number {
-  const left = numberLiteral(node.left);
-  const right = numberLiteral(node.right);
-  switch (node.operatorToken.kind) {
-    case ts.SyntaxKind.PlusToken:
-      return left + right;
-    case ts.SyntaxKind.MinusToken:
-      return left - right;
-    case ts.SyntaxKind.AsteriskToken:
-      return left * right;
-    case ts.SyntaxKind.SlashToken:
-      return left / right;
-    case ts.SyntaxKind.PercentToken:
-      return left % right;
-    case ts.SyntaxKind.LessThanLessThanToken:
-      return left * 2 ** right;
-    default:
-      throw new LiteralError(node, "expected number literal");
-  }
+  const operation = OPERATIONS[node.operatorToken.kind];
+  const value = operation?.(integer(node.left), integer(node.right)) ?? Number.NaN;
+  if (Number.isInteger(value)) return value;
+  throw unknown(node, "+ - * / % that give a whole number");
 }
 
 export function stringArrayLiteral(node: TS.Node): string[] {
-  if (!ts.isArrayLiteralExpression(node)) throw new LiteralError(node, "expected array literal");
+  if (!ts.isArrayLiteralExpression(node)) throw unknown(node, "an array literal");
   return node.elements.map(stringLiteral);
 }
 
@@ -99,7 +116,7 @@ export function durationLiteral(node: TS.Node): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)\s*/gy)];
   const length = parts.reduce((sum, part) => sum + part[0].length, 0);
   if (parts.length === 0 || length !== text.length) {
-    throw new LiteralError(node, `invalid duration "${text}": expected for example "30s" or "1h"`);
+    throw new LiteralError(node, `"${text}" is no duration: expected for example "30s" or "1h"`);
   }
   return parts.reduce((sum, part) => sum + Number(part[1]) * (UNIT_MS[part[2] ?? ""] ?? 0), 0);
 }

@@ -4,6 +4,7 @@ import type * as TS from "typescript";
 import type { SourcePosition } from "../app-model";
 import type { FaultList } from "./faults";
 import { SpecifierResolver, type Resolved } from "./resolve-specifier";
+import { UNIVERSE, UNIVERSE_PATH } from "./universe";
 import { ts } from "./typescript";
 
 /** A name that an import statement binds. */
@@ -42,6 +43,11 @@ export type Meaning =
   | { readonly kind: "generated"; readonly part: "clients" | "auth"; readonly name: string }
   | { readonly kind: "absent"; readonly name: string };
 
+const PARSE_OPTIONS = {
+  languageVersion: ts.ScriptTarget.ES2022,
+  jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
+};
+
 /** Follows chains of re-exports no further than this: a cycle must end. */
 const MAX_EXPORT_HOPS = 32;
 
@@ -51,11 +57,15 @@ export class ModuleGraph {
   readonly #faults: FaultList;
   readonly #resolver: SpecifierResolver;
   readonly #modules = new Map<string, Module | null>();
+  /** Where the names are declared that every module knows. */
+  readonly universe: Module;
 
   constructor(root: string, faults: FaultList) {
     this.#root = root;
     this.#faults = faults;
-    this.#resolver = new SpecifierResolver(root);
+    this.#resolver = new SpecifierResolver(root, faults);
+    const file = ts.createSourceFile(UNIVERSE_PATH, UNIVERSE, PARSE_OPTIONS, true);
+    this.universe = { path: UNIVERSE_PATH, file, ...collectNames(file) };
   }
 
   /** @returns null when the file cannot be parsed; the fault has then been noted */
@@ -76,11 +86,17 @@ export class ModuleGraph {
     for (const statement of module.file.statements) {
       if (!ts.isImportDeclaration(statement) || isTypeOnly(statement)) continue;
       if (statement.importClause?.phaseModifier === ts.SyntaxKind.DeferKeyword) {
-        this.#faults.add(positionOf(module, statement), "import defer is not known to Encore");
+        this.#faults.add(
+          positionOf(module, statement),
+          "Encore does not know import defer: write a plain import, or import() where it is needed",
+        );
       }
       const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
       if (this.resolve(module, specifier).kind === "missing") {
-        this.#faults.add(positionOf(module, statement), `unable to resolve module ${specifier}`);
+        this.#faults.add(
+          positionOf(module, statement),
+          `module "${specifier}" not found: expected a file, an installed package or a path of tsconfig.json`,
+        );
       }
     }
   }
@@ -133,11 +149,7 @@ export class ModuleGraph {
 
   #parse(path: string): Module | null {
     const text = readFileSync(join(this.#root, path), "utf8");
-    const options = {
-      languageVersion: ts.ScriptTarget.ES2022,
-      jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
-    };
-    const file = ts.createSourceFile(path, text, options, true);
+    const file = ts.createSourceFile(path, text, PARSE_OPTIONS, true);
     const broken = (file as unknown as { parseDiagnostics: readonly TS.Diagnostic[] })
       .parseDiagnostics;
     for (const diagnostic of broken) {
@@ -245,6 +257,21 @@ function collectDeclarations(
     }
   } else if (isNamedDeclaration(statement)) {
     add(statement.name?.text ?? "default", statement);
+    if (ts.isModuleDeclaration(statement)) collectNamespace(statement, declare);
+  }
+}
+
+/** What a namespace exports is declared as `Namespace.Name`. */
+function collectNamespace(
+  node: TS.ModuleDeclaration,
+  declare: (name: string, node: TS.Declaration) => void,
+): void {
+  if (node.body === undefined || !ts.isModuleBlock(node.body)) return;
+  for (const statement of node.body.statements) {
+    if (!hasModifier(statement, ts.SyntaxKind.ExportKeyword)) continue;
+    const inner = (name: string, declaration: TS.Declaration): void =>
+      declare(`${node.name.text}.${name}`, declaration);
+    collectDeclarations(statement, inner, new Map());
   }
 }
 

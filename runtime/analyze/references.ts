@@ -57,7 +57,9 @@ function calleeOf(node: TS.Expression): { local: string; member: string | null }
 function bindingOf(node: TS.Expression, module: Module): Binding {
   const insideFunction = ts.findAncestor(node, ts.isFunctionLike) !== undefined;
   const none = { kind: "none", name: null, exported: false, insideFunction } as const;
-  const parent = node.parent;
+  let bound: TS.Expression = node;
+  while (isTransparent(bound.parent)) bound = bound.parent;
+  const parent = bound.parent;
   if (ts.isExportAssignment(parent)) {
     return { kind: "default", name: null, exported: true, insideFunction };
   }
@@ -70,6 +72,16 @@ function bindingOf(node: TS.Expression, module: Module): Binding {
     (hasModifier(statement, ts.SyntaxKind.ExportKeyword) ||
       module.exports.get(name)?.local === name);
   return { kind: "variable", name, exported, insideFunction };
+}
+
+/** What leaves a value as it is: parentheses, and what is said of its type. */
+function isTransparent(node: TS.Node): node is TS.Expression {
+  return (
+    ts.isParenthesizedExpression(node) ||
+    ts.isAsExpression(node) ||
+    ts.isSatisfiesExpression(node) ||
+    ts.isNonNullExpression(node)
+  );
 }
 
 /**

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, extname, join, relative, resolve } from "node:path";
+import type { FaultList } from "./faults";
+import { aliasTargets, readAliases, type PathAliases } from "./tsconfig-paths";
 
 /** What an import's specifier leads to. */
 export type Resolved =
@@ -21,21 +23,15 @@ const WRITTEN_AS: Readonly<Record<string, readonly string[]>> = {
   ".jsx": [".tsx"],
 };
 
-interface PathAlias {
-  readonly prefix: string;
-  readonly suffix: string;
-  readonly targets: readonly string[];
-}
-
 /** Resolves specifiers as Encore's parser does: relative, root tsconfig `paths`, node_modules. */
 export class SpecifierResolver {
   readonly #root: string;
-  readonly #aliases: readonly PathAlias[];
+  readonly #aliases: PathAliases;
   readonly #cache = new Map<string, Resolved>();
 
-  constructor(root: string) {
+  constructor(root: string, faults: FaultList) {
     this.#root = root;
-    this.#aliases = readAliases(root);
+    this.#aliases = readAliases(root, faults);
   }
 
   /** @param from the importing file, relative to the root */
@@ -59,20 +55,11 @@ export class SpecifierResolver {
     if (/^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..") {
       return this.#file(resolve(dir, specifier));
     }
-    for (const target of this.#aliasTargets(specifier)) {
+    for (const target of aliasTargets(this.#aliases, specifier)) {
       const found = this.#file(resolve(this.#root, target));
       if (found.kind !== "missing") return found;
     }
     return hasPackage(dir, specifier) ? { kind: "package", name: specifier } : { kind: "missing" };
-  }
-
-  #aliasTargets(specifier: string): string[] {
-    return this.#aliases.flatMap(({ prefix, suffix, targets }) => {
-      const fits = specifier.startsWith(prefix) && specifier.endsWith(suffix);
-      if (!fits || specifier.length < prefix.length + suffix.length) return [];
-      const star = specifier.slice(prefix.length, specifier.length - suffix.length);
-      return targets.map((target) => target.replace("*", star));
-    });
   }
 
   #file(path: string): Resolved {
@@ -138,24 +125,4 @@ function readJson(path: string): unknown {
   } catch {
     return null;
   }
-}
-
-/** Encore reads only the root's own `paths`; `baseUrl`, `extends` and `exclude` do not count. */
-function readAliases(root: string): PathAlias[] {
-  const path = join(root, "tsconfig.json");
-  if (!existsSync(path)) return [];
-  const text = stripComments(readFileSync(path, "utf8"));
-  const config = JSON.parse(text) as { compilerOptions?: { paths?: Record<string, string[]> } };
-  return Object.entries(config.compilerOptions?.paths ?? {}).map(([pattern, targets]) => {
-    const star = pattern.indexOf("*");
-    return star < 0
-      ? { prefix: pattern, suffix: "", targets }
-      : { prefix: pattern.slice(0, star), suffix: pattern.slice(star + 1), targets };
-  });
-}
-
-function stripComments(json: string): string {
-  return json.replace(/"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (match) =>
-    match.startsWith('"') ? match : " ",
-  );
 }

@@ -4,6 +4,7 @@ import {
   basic,
   isBasic,
   namedKey,
+  REPORTED,
   unionOf,
   type BasicName,
   type Field,
@@ -34,33 +35,41 @@ const BASIC_SCHEMAS: Partial<Record<BasicName, SimpleKind>> = {
 export class SchemaBuilder {
   readonly types: Record<string, Schema> = {};
   readonly #resolver: TypeResolver;
+  /** Generic types whose schema is being built: one inside itself would have no end. */
+  readonly #building = new Set<string>();
 
   constructor(resolver: TypeResolver) {
     this.#resolver = resolver;
   }
 
   /**
-   * The schema of a request, response or message, which must be an interface. Null when it is void
-   * or has no fields.
+   * The schema of a request or response, which must be an interface. Null when it is void or has no
+   * fields.
    *
    * @throws SchemaError when it is something else
    */
-  root(type: Type): ObjectSchema | null {
-    const unwrapped = type.kind === "promise" ? type.of : type;
+  root(type: Type, role: "request" | "response"): ObjectSchema | null {
+    const unwrapped = role === "response" && type.kind === "promise" ? type.of : type;
     if (isBasic(unwrapped, "void")) return null;
+    // The fault is known already.
+    if (unwrapped === REPORTED) return null;
     const open = this.#resolver.underlying(unwrapped);
-    if (open.kind === "unsupported" && open.message.startsWith("unresolved")) {
-      throw new SchemaError(open.message);
-    }
+    if (open === REPORTED) return null;
+    if (open.kind === "unsupported") throw new SchemaError(open.message);
     if (open.kind !== "object") {
-      throw new SchemaError(`expected named interface type, found ${open.kind}`);
+      throw new SchemaError(
+        `expected an interface or void, found ${nameOf(open)}: wrap it in a field`,
+      );
     }
-    if (open.index !== null) throw new SchemaError("type index is not supported in schema types");
+    if (open.index !== null) {
+      throw new SchemaError("an index signature cannot stand at the top: wrap it in a field");
+    }
     if (open.fields.length === 0) return null;
     const schema = this.#object(open);
-    const isPlainName =
-      unwrapped.kind === "named" && unwrapped.module !== null && unwrapped.args.length === 0;
-    return isPlainName ? { ...schema, typeName: unwrapped.name } : schema;
+    if (unwrapped.kind !== "named") return schema;
+    // What an answer's generic type stands for has no name.
+    const hasName = role === "request" || !this.#resolver.isGeneric(unwrapped);
+    return hasName ? { ...schema, typeName: unwrapped.name } : schema;
   }
 
   schema(type: Type): Schema {
@@ -84,31 +93,52 @@ export class SchemaBuilder {
       case "wire":
         return this.schema(type.base);
       case "validated":
-        return this.#validated(type.base, type.rule);
+        return this.#validated(type.base, simplifyRule(type.rule), type.rule);
+      case "optional":
+        throw new SchemaError(
+          "the type of an optional field has no schema: add Exclude<…, undefined> or write it out",
+        );
       case "promise":
-        throw new SchemaError("promise types are not supported in schemas");
+        throw new SchemaError("a promise has no schema: write what it resolves to");
       case "rule":
         throw new SchemaError("a validation rule needs a type to apply to: write string & …");
+      case "infer":
+        throw new SchemaError(`infer ${type.name} is known only in a conditional type`);
       case "unsupported":
         throw new SchemaError(type.message);
     }
   }
 
   #named(type: NamedType): Schema {
-    if (type.module === null) return this.schema(this.#resolver.underlying(type));
     const key = namedKey(type);
+    if (this.#resolver.isGeneric(type)) return this.#generic(type, key);
     if (!Object.hasOwn(this.types, key)) {
       // Known before it is complete, so that a recursive type ends here.
       this.types[key] = { kind: "any" };
-      this.types[key] = this.schema(this.#resolver.underlying(type));
+      this.types[key] = this.schema(this.#resolver.declared(type));
     }
     return { kind: "named", type: key };
+  }
+
+  /** A generic type stands for its fields where it is used; only plain names are shared. */
+  #generic(type: NamedType, key: string): Schema {
+    if (this.#building.has(key)) {
+      throw new SchemaError(
+        `generic type ${type.name} contains itself, which Encore cannot read: write it without type parameters`,
+      );
+    }
+    this.#building.add(key);
+    try {
+      return this.schema(this.#resolver.underlying(type));
+    } finally {
+      this.#building.delete(key);
+    }
   }
 
   #objectOrRecord(type: ObjectType): Schema {
     if (type.index === null) return this.#object(type);
     if (type.fields.length > 0) {
-      throw new SchemaError("index signature with additional fields is not supported");
+      throw new SchemaError("an index signature cannot stand beside fields: put it in a field");
     }
     return { kind: "record", value: this.schema(type.index.value) };
   }
@@ -123,17 +153,23 @@ export class SchemaBuilder {
     return {
       name: field.name,
       optional: field.optional || hadUndefined,
-      schema: this.schema(type),
+      schema:
+        type.kind === "validated"
+          ? this.#validated(type.base, type.rule, type.rule)
+          : this.schema(type),
       location: wire === null || wire.location === "attribute" ? "auto" : wire.location,
       wireName: wire?.name ?? field.name,
     };
   }
 
-  #validated(base: Type, rule: ValidationRule): Schema {
-    const wrapped = base.kind === "wire" ? base.base : base;
-    checkRule(rule, this.#resolver.underlying(wrapped));
-    return { kind: "validated", base: this.schema(base), rule: simplifyRule(rule) };
+  #validated(base: Type, rule: ValidationRule, written: ValidationRule): Schema {
+    checkRule(written, base.kind === "wire" ? base.base : base);
+    return { kind: "validated", base: this.schema(base), rule };
   }
+}
+
+function nameOf(type: Type): string {
+  return type.kind === "basic" ? type.name : type.kind;
 }
 
 /** The wire location that a field's declared type asks for. */
@@ -145,7 +181,9 @@ export function wireOf(type: Type): WireType | null {
 
 function basicKind(name: BasicName): SimpleKind {
   const kind = BASIC_SCHEMAS[name];
-  if (kind === undefined) throw new SchemaError(`unsupported basic type in schema: ${name}`);
+  if (kind === undefined) {
+    throw new SchemaError(`type ${name} has no schema: expected a type that JSON can carry`);
+  }
   return kind;
 }
 
@@ -176,8 +214,14 @@ function checkRule(rule: ValidationRule, type: Type): void {
   if (ruleFits(rule.rule, type)) return;
   const name = RULE_NAMES[rule.rule] ?? rule.rule;
   const shown = "value" in rule ? `${name}<${JSON.stringify(rule.value)}>` : name;
-  const kind = type.kind === "basic" ? type.name : type.kind;
-  throw new SchemaError(`unsupported validation: ${shown} cannot be applied to ${kind}`);
+  const kind = type.kind === "basic" || type.kind === "named" ? type.name : type.kind;
+  throw new SchemaError(`${shown} cannot be applied to ${kind}: ${expectedBy(rule.rule)}`);
+}
+
+function expectedBy(rule: string): string {
+  if (rule === "min" || rule === "max") return "expected number";
+  const lists = rule === "minLen" || rule === "maxLen";
+  return lists ? "expected string or an array, not a name for one" : "expected string";
 }
 
 function ruleFits(rule: string, type: Type): boolean {

@@ -60,10 +60,16 @@ export class ServiceTable {
         const nested = contains(one.dir, other.dir) ? [other, one] : [one, other];
         const [inner, outer] = nested as [FoundService, FoundService];
         if (contains(outer.dir, inner.dir)) {
-          const message = `service ${inner.name} cannot be contained within service ${outer.name}`;
-          faults.add(null, message);
+          faults.add(
+            inner.at,
+            `service "${inner.name}" is inside service "${outer.name}", in ${outer.dir}: ` +
+              "services do not nest; move its folder out or remove one encore.service.ts",
+          );
         } else if (one.name === other.name) {
-          faults.add(null, `service ${one.name} defined twice`);
+          faults.add(
+            other.at,
+            `service "${one.name}" is declared in ${one.dir} too: give one of them another name`,
+          );
         }
       }
     }

@@ -16,14 +16,27 @@ const GATEWAY_NAME = "api-gateway";
 export function readService(context: Context, reference: Reference): void {
   const { node, module, binding } = reference;
   if (binding.kind === "variable") {
-    throw new ReadError(node, "service definitions should not be bound to a variable");
+    throw new ReadError(
+      node,
+      'a service is not a variable: write export default new Service("name")',
+    );
   }
   const name = node.arguments?.[0];
-  if (name === undefined) throw new ReadError(node, "missing constructor arguments");
-  if (binding.kind !== "default") throw new ReadError(node, "service must be default export");
+  if (name === undefined)
+    throw new ReadError(node, 'a service needs its name: write new Service("name")');
+  if (binding.kind !== "default")
+    throw new ReadError(
+      node,
+      'a service is the default export: write export default new Service("name")',
+    );
   if (!isServiceFile(module)) {
-    throw new ReadError(node, `service declarations are only allowed in ${SERVICE_FILE}`);
+    throw new ReadError(
+      node,
+      `a service is declared in ${SERVICE_FILE}, not in ${module.path}: move it there`,
+    );
   }
+  const options = node.arguments?.[1];
+  if (options !== undefined) objectLiteral(options, ["middlewares"]);
   context.services.declare(stringLiteral(name), positionOf(module, node));
 }
 
@@ -41,16 +54,24 @@ export interface FoundGateway {
 export function readGateway(context: Context, reference: Reference): FoundGateway {
   const { node, module, binding } = reference;
   if (binding.name === null || !binding.exported) {
-    throw new ReadError(node, "gateway objects must be assigned to an exported variable");
+    throw new ReadError(
+      node,
+      "a gateway must be an exported variable: write export const gateway = new Gateway(…)",
+    );
   }
   const at = positionOf(module, node);
   const options = node.arguments?.[0];
-  const handler = options === undefined ? undefined : objectLiteral(options).get("authHandler");
+  const handler =
+    options === undefined ? undefined : objectLiteral(options, ["authHandler"]).get("authHandler");
   let authHandler: string | null = null;
   if (handler !== undefined) {
     const meaning = ts.isIdentifier(handler) ? context.graph.lookUp(module, handler.text) : null;
     authHandler = declarationKey(meaning);
-    if (authHandler === null) throw new ReadError(handler, "cannot resolve auth handler");
+    if (authHandler === null)
+      throw new ReadError(
+        handler,
+        `${handler.getText()} is no auth handler: expected the variable of an authHandler(…)`,
+      );
   }
   const service = context.services.owner(at, "gateway", context.faults).name;
   const model = { name: GATEWAY_NAME, service, at, variable: binding.name };
@@ -65,7 +86,10 @@ export interface FoundAuthHandler {
 export function readAuthHandler(context: Context, reference: Reference): FoundAuthHandler {
   const { node, module, binding } = reference;
   if (binding.name === null || !binding.exported) {
-    throw new ReadError(node, "auth handler must be bound to an exported variable");
+    throw new ReadError(
+      node,
+      "an auth handler must be an exported variable: write export const auth = authHandler(…)",
+    );
   }
   const handler = node.arguments?.[0];
   const inline = handler !== undefined && isFunction(handler) ? handler : null;
@@ -73,10 +97,16 @@ export function readAuthHandler(context: Context, reference: Reference): FoundAu
   const params = inline?.parameters[0]?.type ?? paramsArgument;
   const data = inline?.type ?? dataArgument;
   if (params === undefined) {
-    throw new ReadError(node, "auth handler must have an explicitly defined parameter type");
+    throw new ReadError(
+      node,
+      "an auth handler needs its types written: authHandler<Params, Data>(…)",
+    );
   }
   if (data === undefined) {
-    throw new ReadError(node, "auth handler must have an explicitly defined result type");
+    throw new ReadError(
+      node,
+      "an auth handler needs its result's type written: authHandler<Params, Data>(…)",
+    );
   }
   checkAuthFields(context, module, params);
   const at = positionOf(module, node);
@@ -97,7 +127,7 @@ function isFunction(node: TS.Expression): node is TS.ArrowFunction | TS.Function
 }
 
 function rootOrEmpty(context: Context, module: Module, node: TS.TypeNode): ObjectSchema {
-  const schema = context.schemas.root(context.resolver.resolve(module, node));
+  const schema = context.schemas.root(context.resolver.resolve(module, node), "response");
   return schema ?? { kind: "object", fields: [] };
 }
 
@@ -108,7 +138,7 @@ function checkAuthFields(context: Context, module: Module, params: TS.TypeNode):
     if (wireOf(field.type) !== null) continue;
     context.faults.add(
       field.at ?? positionOf(module, params),
-      "authHandler parameter type can only consist of Query, Header and Cookie fields",
+      `field ${field.name} of an auth handler's parameters must be a Header, Query or Cookie`,
     );
   }
 }

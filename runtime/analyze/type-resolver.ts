@@ -1,34 +1,29 @@
 import type * as TS from "typescript";
-import type { FaultList } from "./faults";
-import { assignable } from "./assignable";
+import { indexedType, keysOf, mappedType } from "./computed-types";
 import { encoreType } from "./encore-types";
+import { extendsType } from "./extends";
+import type { FaultList } from "./faults";
 import { intersect } from "./intersect";
+import { shown } from "./literals";
 import { positionOf, type Meaning, type Module, type ModuleGraph } from "./modules";
+import { readMembers } from "./object-types";
 import {
   basic,
-  isBasic,
   NEVER,
+  REPORTED,
   unionOf,
-  type Field,
+  unsupported,
   type NamedType,
-  type ObjectType,
+  type Place,
   type Type,
 } from "./types";
-import { dropUndefined, isUtilityType, membersOf, utilityType } from "./utility-types";
-import { enumType, isPlainName, keywordType, valueType } from "./value-types";
+import { enumType, keywordType, literalTypeOf, valueType, type ValueContext } from "./value-types";
 import { ts } from "./typescript";
-
-/** Where a type is written, and what its type parameters stand for there. */
-interface Place {
-  readonly module: Module;
-  readonly bindings: ReadonlyMap<string, Type>;
-}
-
-/** What a fault leaves behind: a type that raises no second one. */
-const REPORTED = basic("any");
 
 /** Deeper nesting of declarations than this is a cycle that no value could have. */
 const MAX_DEPTH = 64;
+
+type Declared = Extract<Meaning, { kind: "declared" }>;
 
 /**
  * Resolves type annotations without a type checker, to the extent that Encore's own parser does.
@@ -37,6 +32,7 @@ const MAX_DEPTH = 64;
 export class TypeResolver {
   readonly #graph: ModuleGraph;
   readonly #faults: FaultList;
+  readonly #open = (type: Type): Type => this.underlying(type);
   #depth = 0;
 
   constructor(graph: ModuleGraph, faults: FaultList) {
@@ -45,7 +41,23 @@ export class TypeResolver {
   }
 
   resolve(module: Module, node: TS.TypeNode): Type {
-    return this.#type(node, { module, bindings: new Map() });
+    return this.type(node, { module, bindings: new Map() });
+  }
+
+  /** Whether the type is one of TypeScript's own, `Pick<…>`, without a name of the application's. */
+  isUtility(type: Type): boolean {
+    return type.kind === "named" && type.module === this.#graph.universe;
+  }
+
+  /** Whether the declaration has type parameters. */
+  isGeneric({ module, name }: NamedType): boolean {
+    const node = module.declarations.get(name)?.[0];
+    const known =
+      node !== undefined &&
+      (ts.isInterfaceDeclaration(node) ||
+        ts.isTypeAliasDeclaration(node) ||
+        ts.isClassDeclaration(node));
+    return known && node.typeParameters !== undefined;
   }
 
   /** Opens names until what is left is not a name. */
@@ -53,40 +65,45 @@ export class TypeResolver {
     let current = type;
     for (let hops = 0; current.kind === "named"; hops += 1) {
       if (hops > MAX_DEPTH) return NEVER;
-      current = this.#open(current);
+      current = this.declared(current);
     }
     return current;
   }
 
-  #open(type: NamedType): Type {
-    if (type.module === null) {
-      return utilityType(type.name, type.args, (inner) => this.underlying(inner));
+  /** What a name is declared as, which may be another name. */
+  declared(type: NamedType): Type {
+    if (this.#depth > MAX_DEPTH) {
+      return unsupported(`type ${type.name} refers to itself without end`);
     }
-    if (this.#depth > MAX_DEPTH) return unsupported(`type ${type.name} nests without end`);
     this.#depth += 1;
     try {
-      return this.#declared(type, type.module);
+      return this.#declaration(type);
     } finally {
       this.#depth -= 1;
     }
   }
 
-  #declared(type: NamedType, module: Module): Type {
-    let result: Type | null = null;
-    for (const node of module.declarations.get(type.name) ?? []) {
-      if (ts.isTypeAliasDeclaration(node)) {
-        return this.#type(node.type, this.#bind(module, node.typeParameters, type.args));
-      }
-      if (ts.isInterfaceDeclaration(node)) {
-        const place = this.#bind(module, node.typeParameters, type.args);
-        const body = this.#interface(node, place);
-        result = result === null ? body : intersect(result, body);
-      } else if (ts.isEnumDeclaration(node)) return enumType(node);
-      else if (ts.isClassDeclaration(node)) {
-        return unsupported("class types are not yet supported in schemas");
-      }
+  #declaration({ module, name, args }: NamedType): Type {
+    const [node, second] = module.declarations.get(name) ?? [];
+    if (node === undefined) return NEVER;
+    if (second !== undefined && node.kind === second.kind) {
+      const message = `${name} is declared twice: Encore sees only the first; write one declaration`;
+      this.fault({ module, bindings: new Map() }, second, message);
     }
-    return result ?? NEVER;
+    if (ts.isTypeAliasDeclaration(node)) {
+      return this.type(node.type, this.#bind(module, node.typeParameters, args));
+    }
+    if (ts.isEnumDeclaration(node)) {
+      return enumType(this.#values({ module, bindings: new Map() }), node, (member, message) =>
+        this.fault({ module, bindings: new Map() }, member, message),
+      );
+    }
+    if (ts.isInterfaceDeclaration(node)) {
+      return this.#interface(node, this.#bind(module, node.typeParameters, args));
+    }
+    return unsupported(
+      `class ${name} has no schema: declare an interface with its fields, and return plain objects`,
+    );
   }
 
   #bind(
@@ -95,98 +112,56 @@ export class TypeResolver {
     args: readonly Type[],
   ): Place {
     const bindings = new Map<string, Type>();
-    for (const [index, param] of (params ?? []).entries()) {
+    for (const [index, { name, default: otherwise }] of (params ?? []).entries()) {
       const given = args[index];
-      if (given !== undefined) bindings.set(param.name.text, given);
-      else if (param.default !== undefined) {
-        bindings.set(param.name.text, this.#type(param.default, { module, bindings }));
+      if (given !== undefined) bindings.set(name.text, given);
+      else if (otherwise !== undefined) {
+        // Encore does not see other type parameters in a default.
+        bindings.set(name.text, this.type(otherwise, { module, bindings: new Map() }));
       } else {
-        const message = `unresolved generic types are not supported in schemas, got ${param.name.text}`;
-        bindings.set(param.name.text, unsupported(message));
+        bindings.set(
+          name.text,
+          unsupported(`type parameter ${name.text} is given no type: write it`),
+        );
       }
     }
     return { module, bindings };
   }
 
   #interface(node: TS.InterfaceDeclaration, place: Place): Type {
-    let result: Type = this.#members(node.members, place);
+    let result: Type = readMembers(this, node.members, place);
     for (const clause of node.heritageClauses ?? []) {
       for (const parent of clause.types) {
-        const args = (parent.typeArguments ?? []).map((arg) => this.#type(arg, place));
-        if (!/^[\w$.]+$/.test(parent.expression.getText())) {
-          this.#fault(place, parent, "extends with non-ident type");
+        const name = parent.expression.getText();
+        if (!/^[\w$.]+$/.test(name)) {
+          this.fault(place, parent, `cannot extend ${name}: expected the name of a type`);
           continue;
         }
-        const base = this.underlying(
-          this.#reference(parent.expression.getText(), args, parent, place),
-        );
-        result = intersect(result, base);
+        const base = this.#reference(name, parent.typeArguments ?? [], parent, place);
+        result = intersect(result, base, this.#open);
       }
     }
     return result;
   }
 
-  #members(members: readonly TS.TypeElement[], place: Place): ObjectType {
-    const fields: Field[] = [];
-    let index: ObjectType["index"] = null;
-    for (const member of members) {
-      if (ts.isIndexSignatureDeclaration(member)) {
-        const key = member.parameters[0]?.type;
-        if (key !== undefined) {
-          index = { key: this.#type(key, place), value: this.#type(member.type, place) };
-        }
-      } else if (ts.isPropertySignature(member)) {
-        const field = this.#property(member, place);
-        if (field !== null) fields.push(field);
-      } else if (ts.isMethodSignature(member) && isPlainName(member.name)) {
-        fields.push({
-          name: member.name.text,
-          optional: member.questionToken !== undefined,
-          type: unsupported("function types are not supported in schemas"),
-          at: positionOf(place.module, member),
-        });
-      } else {
-        this.#fault(place, member, "only properties are supported in object types");
-      }
-    }
-    return { kind: "object", fields, index };
-  }
-
-  #property(member: TS.PropertySignature, place: Place): Field | null {
-    if (!isPlainName(member.name)) {
-      this.#fault(place, member.name, "unsupported property key");
-      return null;
-    }
-    if (member.type === undefined) {
-      this.#fault(place, member, "unsupported missing type annotation");
-      return null;
-    }
-    return {
-      name: member.name.text,
-      optional: member.questionToken !== undefined,
-      type: this.#type(member.type, place),
-      at: positionOf(place.module, member),
-    };
-  }
-
-  #type(node: TS.TypeNode, place: Place): Type {
+  type(node: TS.TypeNode, place: Place): Type {
     const keyword = keywordType(node);
     if (keyword !== null) return keyword;
-    if (ts.isParenthesizedTypeNode(node)) return this.#type(node.type, place);
+    if (ts.isParenthesizedTypeNode(node)) return this.type(node.type, place);
     if (ts.isTypeReferenceNode(node)) {
-      const args = (node.typeArguments ?? []).map((arg) => this.#type(arg, place));
-      return this.#reference(node.typeName.getText(), args, node, place);
+      return this.#reference(node.typeName.getText(), node.typeArguments ?? [], node, place);
     }
     if (ts.isArrayTypeNode(node)) {
-      return { kind: "array", element: this.#type(node.elementType, place) };
+      return { kind: "array", element: this.type(node.elementType, place) };
     }
-    if (ts.isLiteralTypeNode(node)) return this.#literal(node.literal, node, place);
-    if (ts.isTypeLiteralNode(node)) return this.#members(node.members, place);
+    if (ts.isLiteralTypeNode(node)) return this.#literal(node, place);
+    if (ts.isTypeLiteralNode(node)) return readMembers(this, node.members, place);
     if (ts.isUnionTypeNode(node)) {
-      return unionOf(node.types.map((member) => this.#type(member, place)));
+      return unionOf(node.types.map((member) => this.type(member, place)));
     }
     if (ts.isIntersectionTypeNode(node)) {
-      return node.types.map((member) => this.#opened(this.#type(member, place))).reduce(intersect);
+      const parts = node.types.map((member) => this.type(member, place));
+      return parts.reduce((a, b) => intersect(a, b, this.#open));
     }
     return this.#computed(node, place);
   }
@@ -194,49 +169,72 @@ export class TypeResolver {
   /** Types that are computed from others. */
   #computed(node: TS.TypeNode, place: Place): Type {
     if (ts.isTypeOperatorNode(node)) {
-      const of = this.#type(node.type, place);
-      return node.operator === ts.SyntaxKind.KeyOfKeyword ? this.#keysOf(of) : of;
+      const of = this.type(node.type, place);
+      return node.operator === ts.SyntaxKind.KeyOfKeyword ? keysOf(of, this.#open) : of;
     }
     if (ts.isIndexedAccessTypeNode(node)) {
-      const object = this.#type(node.objectType, place);
-      return this.#indexed(object, this.#type(node.indexType, place), node, place);
+      const object = this.type(node.objectType, place);
+      const index = this.type(node.indexType, place);
+      return this.#known(indexedType(object, index, this.#open), node, place);
     }
     if (ts.isTypeQueryNode(node)) return this.#typeOf(node, place);
     if (ts.isConditionalTypeNode(node)) return this.#conditional(node, place);
     if (ts.isMappedTypeNode(node)) return this.#mapped(node, place);
+    if (ts.isInferTypeNode(node)) return { kind: "infer", name: node.typeParameter.name.text };
     if (ts.isTupleTypeNode(node)) {
-      return unsupported("tuple types are not yet supported in schemas");
+      return unsupported("a tuple has no schema: write an array, or an object with named fields");
     }
-    if (ts.isTemplateLiteralTypeNode(node)) {
-      this.#fault(place, node, "template literal expression not yet supported");
-      return REPORTED;
-    }
-    this.#fault(place, node, `unsupported type: ${node.getText()}`);
+    if (ts.isTemplateLiteralTypeNode(node)) return this.#template(node, place);
+    this.fault(
+      place,
+      node,
+      `Encore does not know the type ${shown(node)}: declare an interface instead`,
+    );
     return REPORTED;
   }
 
-  /** Aliases of rules and wire types must be open before they are intersected. */
-  #opened(type: Type): Type {
-    return type.kind === "named" ? this.underlying(type) : type;
+  #template(node: TS.TypeNode, place: Place): Type {
+    this.fault(place, node, `Encore knows no template literal types: write string or a literal`);
+    return REPORTED;
   }
 
-  #reference(name: string, args: readonly Type[], node: TS.Node, place: Place): Type {
+  #reference(name: string, argNodes: readonly TS.TypeNode[], node: TS.Node, place: Place): Type {
     const bound = place.bindings.get(name);
     if (bound !== undefined) return bound;
     const meaning = this.#meaning(name, place.module);
-    if (meaning === null) return this.#global(name, args, node, place);
+    if (meaning === null) return this.#global(name, argNodes, node, place);
+    const args = (): Type[] => argNodes.map((arg) => this.type(arg, place));
     if (meaning.kind === "declared") return this.#namedType(meaning, args, node, place);
-    if (meaning.kind === "package") return this.#external(meaning, args, node, place);
-    this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
+    if (meaning.kind === "package") {
+      const isParam = (arg: TS.TypeNode) => place.bindings.has(arg.getText());
+      const encore = encoreType(
+        meaning.package,
+        meaning.name,
+        argNodes.some(isParam) && meaning.package === "encore.dev/validate" ? [] : args(),
+      );
+      if (encore !== null) return this.#known(encore, node, place);
+    }
+    return this.#notFound(name, node, place);
+  }
+
+  #notFound(name: string, node: TS.Node, place: Place): Type {
+    const imported = place.module.imports.get(name.split(".")[0] ?? "")?.node;
+    this.fault(
+      place,
+      imported ?? node,
+      `type ${name} not found: expected one declared in the application`,
+    );
     return REPORTED;
   }
 
-  /** Follows `a.b.C` through namespace imports. */
+  /** Follows `a.b.C` through namespaces and imports of whole modules. */
   #meaning(name: string, module: Module): Meaning | null {
     const [first = "", ...rest] = name.split(".");
     let meaning = this.#graph.lookUp(module, first);
     for (const part of rest) {
       if (meaning?.kind === "module") meaning = this.#graph.exported(meaning.module, part);
+      else if (meaning?.kind === "declared")
+        meaning = { ...meaning, name: `${meaning.name}.${part}` };
       else if (meaning?.kind === "package" && meaning.name === "*") {
         meaning = { ...meaning, name: part };
       } else return { kind: "absent", name };
@@ -244,202 +242,143 @@ export class TypeResolver {
     return meaning;
   }
 
-  #importOf(name: string, place: Place): TS.Node | undefined {
-    return place.module.imports.get(name.split(".")[0] ?? "")?.node;
-  }
-
-  #namedType(
-    { module, name }: Extract<Meaning, { kind: "declared" }>,
-    args: readonly Type[],
-    node: TS.Node,
-    place: Place,
-  ): Type {
+  #namedType({ module, name }: Declared, args: () => Type[], node: TS.Node, place: Place): Type {
     const declaration = module.declarations.get(name)?.[0];
-    if (declaration === undefined || isValue(declaration)) {
-      this.#fault(place, node, "value used as type");
+    if (declaration === undefined) {
+      this.fault(place, node, `type ${name} not found: expected an exported type of its namespace`);
       return REPORTED;
     }
-    return { kind: "named", name, module, args };
+    if (!isTypeDeclaration(declaration)) {
+      this.fault(place, node, `${name} is a value, not a type: write typeof ${name}`);
+      return REPORTED;
+    }
+    return { kind: "named", name, module, args: args() };
   }
 
-  #global(name: string, args: readonly Type[], node: TS.Node, place: Place): Type {
-    switch (name) {
-      case "Date":
-        return basic("date");
-      case "Array":
-        return { kind: "array", element: args[0] ?? NEVER };
-      case "Promise":
-        return { kind: "promise", of: args[0] ?? basic("void") };
+  #global(name: string, argNodes: readonly TS.TypeNode[], node: TS.Node, place: Place): Type {
+    if (name === "Date") return basic("date");
+    const args = argNodes.map((arg) => this.type(arg, place));
+    if (name === "Array") return { kind: "array", element: args[0] ?? NEVER };
+    if (name === "Promise") {
+      const [of] = args;
+      if (of !== undefined) return { kind: "promise", of };
+      return unsupported("a promise must say what it gives: write Promise<void>");
     }
-    if (isUtilityType(name)) return { kind: "named", name, module: null, args };
-    this.#fault(place, node, `unknown identifier ${name}`);
+    const module = this.#graph.universe;
+    if (module.declarations.has(name)) return { kind: "named", name, module, args };
+    this.fault(place, node, `Encore does not know the type ${name}: declare it, or write another`);
     return REPORTED;
   }
 
-  #external(
-    meaning: Extract<Meaning, { kind: "package" }>,
-    args: readonly Type[],
-    node: TS.Node,
-    place: Place,
-  ): Type {
-    const { name } = meaning;
-    const known = encoreType(meaning.package, name, args);
-    if (known !== null) return known;
-    this.#fault(place, this.#importOf(name, place) ?? node, `object not found: ${name}`);
-    return REPORTED;
+  #literal(node: TS.LiteralTypeNode, place: Place): Type {
+    const literal = literalTypeOf(node.literal);
+    return literal ?? this.#template(node, place);
   }
 
-  #literal(literal: TS.LiteralTypeNode["literal"], node: TS.TypeNode, place: Place): Type {
-    if (literal.kind === ts.SyntaxKind.NullKeyword) return basic("null");
-    if (ts.isNoSubstitutionTemplateLiteral(literal)) {
-      this.#fault(place, node, "template literal expression not yet supported");
-      return REPORTED;
-    }
-    return this.#known(valueType(place.module, literal), node, place);
-  }
-
-  #known(type: Type | null, node: TS.Node, place: Place): Type {
-    if (type !== null) return type;
-    this.#fault(place, node, "the type of this value is not supported");
+  /** A text is what is wrong with the type. */
+  #known(type: Type | string, node: TS.Node, place: Place): Type {
+    if (typeof type !== "string") return type;
+    // Whoever uses one of TypeScript's own types has the place.
+    if (place.module === this.#graph.universe) return unsupported(type);
+    this.fault(place, node, type);
     return REPORTED;
   }
 
   #typeOf(node: TS.TypeQueryNode, place: Place): Type {
-    const meaning = this.#meaning(node.exprName.getText(), place.module);
-    if (meaning?.kind === "declared") {
-      const declaration = meaning.module.declarations.get(meaning.name)?.[0];
-      const isVariable = declaration !== undefined && ts.isVariableDeclaration(declaration);
-      if (isVariable && declaration.type !== undefined) {
-        return this.#type(declaration.type, { module: meaning.module, bindings: new Map() });
-      }
-      if (isVariable && declaration.initializer !== undefined) {
-        return this.#known(valueType(meaning.module, declaration.initializer), node, place);
-      }
+    const name = node.exprName.getText();
+    const [first = "", ...members] = name.split(".");
+    let type = this.#values(place).named(first);
+    for (const member of members) {
+      const of = type === null ? null : this.underlying(type);
+      const field =
+        of?.kind === "object" ? of.fields.find((one) => one.name === member) : undefined;
+      type = field?.type ?? null;
     }
-    this.#fault(place, node, "unknown identifier");
-    return REPORTED;
+    return this.#known(
+      type ?? `Encore does not know the type of ${name}: write the type out`,
+      node,
+      place,
+    );
   }
 
-  #keysOf(type: Type): Type {
-    const open = this.underlying(type);
-    if (open.kind === "object") {
-      return unionOf(open.fields.map(({ name }) => ({ kind: "literal", value: name })));
-    }
-    if (open.kind === "enum") {
-      return unionOf(open.members.map(({ name }) => ({ kind: "literal", value: name })));
-    }
-    return isBasic(open, "any") ? basic("string") : NEVER;
+  #values(place: Place): ValueContext {
+    const { module } = place;
+    return {
+      module,
+      annotated: (node) => this.type(node, place),
+      named: (name) => this.#valueNamed(this.#graph.lookUp(module, name)),
+    };
   }
 
-  #indexed(object: Type, index: Type, node: TS.Node, place: Place): Type {
-    const open = this.underlying(object);
-    const key = this.underlying(index);
-    if (open.kind === "object") {
-      const keys = membersOf(key);
-      const picked = keys.map((one) => this.#member(open, one));
-      if (!picked.includes(null)) return unionOf(picked as Type[]);
+  #valueNamed(meaning: Meaning | null): Type | null {
+    if (meaning?.kind !== "declared") return null;
+    const { module, name } = meaning;
+    const declaration = module.declarations.get(name)?.[0];
+    if (declaration === undefined) return null;
+    if (ts.isEnumDeclaration(declaration)) {
+      return this.underlying({ kind: "named", name, module, args: [] });
     }
-    this.#fault(place, node, "unsupported indexed access type operation");
-    return REPORTED;
-  }
-
-  #member(object: ObjectType, key: Type): Type | null {
-    if (key.kind === "literal") {
-      const field = object.fields.find(({ name }) => name === key.value);
-      if (field === undefined) return object.index?.value ?? NEVER;
-      return field.optional ? unionOf([field.type, basic("undefined")]) : field.type;
-    }
-    return key.kind === "basic" ? (object.index?.value ?? NEVER) : null;
+    if (!ts.isVariableDeclaration(declaration)) return null;
+    const place = { module, bindings: new Map<string, Type>() };
+    if (declaration.type !== undefined) return this.type(declaration.type, place);
+    const { initializer } = declaration;
+    return initializer === undefined ? null : valueType(this.#values(place), initializer);
   }
 
   #conditional(node: TS.ConditionalTypeNode, place: Place): Type {
-    const check = this.#type(node.checkType, place);
+    const check = this.type(node.checkType, place);
     const param = ts.isTypeReferenceNode(node.checkType) ? node.checkType.typeName.getText() : "";
-    const open = this.underlying(check);
-    const distributes = place.bindings.has(param) && open.kind === "union";
-    const branches = (distributes ? open.members : [check]).map((member) => {
-      const inferred = new Map(place.bindings);
-      if (distributes) inferred.set(param, member);
-      const fits = this.#extends(member, node.extendsType, inferred, place);
-      const branch = fits ? node.trueType : node.falseType;
-      return this.#type(branch, { module: place.module, bindings: inferred });
+    const pattern = this.type(node.extendsType, place);
+    // Only a bare type parameter distributes over a union, and only one that is a union as written.
+    const distributes = place.bindings.has(param) && check.kind === "union";
+    const branches = (distributes ? check.members : [check]).map((member) => {
+      const bindings = new Map(place.bindings);
+      if (distributes) bindings.set(param, member);
+      const inferred = extendsType(member, pattern, this.#open);
+      for (const [name, type] of inferred ?? []) bindings.set(name, type);
+      const branch = inferred === null ? node.falseType : node.trueType;
+      return this.type(branch, { module: place.module, bindings });
     });
     return unionOf(branches);
   }
 
-  /** Whether `type` fits the pattern; binds the pattern's `infer` names. */
-  #extends(type: Type, pattern: TS.TypeNode, inferred: Map<string, Type>, place: Place): boolean {
-    if (ts.isInferTypeNode(pattern)) {
-      inferred.set(pattern.typeParameter.name.text, type);
-      return true;
-    }
-    const open = this.underlying(type);
-    if (ts.isArrayTypeNode(pattern)) {
-      return (
-        open.kind === "array" && this.#extends(open.element, pattern.elementType, inferred, place)
-      );
-    }
-    const to = this.#type(pattern, { module: place.module, bindings: inferred });
-    return assignable(open, to, (inner) => this.underlying(inner));
-  }
-
   #mapped(node: TS.MappedTypeNode, place: Place): Type {
-    const constraint = node.typeParameter.constraint;
-    if (constraint === undefined || node.type === undefined) {
-      this.#fault(place, node, "missing value type annotation");
+    const { constraint, name } = node.typeParameter;
+    const { type: template, nameType } = node;
+    if (constraint === undefined || template === undefined) {
+      this.fault(place, node, "a mapped type must name its keys and their type");
       return REPORTED;
     }
-    const source = ts.isTypeOperatorNode(constraint) ? this.#type(constraint.type, place) : null;
-    const open = source === null ? null : this.underlying(source);
-    const template = node.type;
-    const keys = this.underlying(this.#type(constraint, place));
-    const valueOf = (key: Type): Type => {
-      const bindings = new Map(place.bindings).set(node.typeParameter.name.text, key);
-      return this.#type(template, { module: place.module, bindings });
+    const at = (key: Type, part: TS.TypeNode): Type => {
+      const bindings = new Map(place.bindings).set(name.text, key);
+      return this.type(part, { module: place.module, bindings });
     };
-    const members = membersOf(keys);
-    if (members.some((key) => key.kind === "basic" && key.name !== "never")) {
-      const key = members[0] as Type;
-      return { kind: "object", fields: [], index: { key, value: valueOf(key) } };
-    }
-    const fields = members.flatMap((key) => {
-      if (key.kind !== "literal") return [];
-      const from =
-        open?.kind === "object" ? open.fields.find(({ name }) => name === key.value) : undefined;
-      const type = valueOf(key);
-      return [mappedField(String(key.value), type, from, node)];
-    });
-    return { kind: "object", fields, index: null };
+    const mapping = {
+      keys: this.type(constraint, place),
+      value: (key: Type) => at(key, template),
+      name: (key: Type) => (nameType === undefined ? key : at(key, nameType)),
+      optional:
+        node.questionToken === undefined
+          ? null
+          : node.questionToken.kind !== ts.SyntaxKind.MinusToken,
+    };
+    return this.#known(mappedType(mapping, this.#open), node, place);
   }
 
-  #fault(place: Place, node: TS.Node, message: string): void {
-    this.#faults.add(positionOf(moduleOf(node, place.module), node), message);
+  /** Notes a fault at a node of the place's module, or of the module that the node is from. */
+  fault(place: Place, node: TS.Node, message: string): void {
+    const file = node.getSourceFile();
+    const module =
+      file === place.module.file ? place.module : { ...place.module, file, path: file.fileName };
+    this.#faults.add(positionOf(module, node), message);
   }
 }
 
-/** A node's own module may differ from the place that asked for it. */
-function moduleOf(node: TS.Node, fallback: Module): Module {
-  const file = node.getSourceFile();
-  return file === fallback.file ? fallback : { ...fallback, file, path: file.fileName };
-}
-
-function unsupported(message: string): Type {
-  return { kind: "unsupported", message };
-}
-
-function isValue(node: TS.Declaration): boolean {
-  return ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node);
-}
-
-function mappedField(
-  name: string,
-  type: Type,
-  from: Field | undefined,
-  node: TS.MappedTypeNode,
-): Field {
-  const marked = node.questionToken?.kind;
-  const removes = marked === ts.SyntaxKind.MinusToken;
-  const optional = removes ? false : marked !== undefined || (from?.optional ?? false);
-  const plain = optional || removes ? dropUndefined(type) : type;
-  return { name, type: plain, optional, at: from?.at ?? null };
+function isTypeDeclaration(node: TS.Declaration): boolean {
+  return (
+    ts.isInterfaceDeclaration(node) ||
+    ts.isTypeAliasDeclaration(node) ||
+    ts.isEnumDeclaration(node) ||
+    ts.isClassDeclaration(node)
+  );
 }

@@ -1,6 +1,7 @@
 import type * as TS from "typescript";
 import { declarationKey, type Context } from "./context";
 import { positionOf, type Module } from "./modules";
+import { literalQuery } from "./queries";
 import { isShadowed } from "./references";
 import { ts } from "./typescript";
 
@@ -144,11 +145,22 @@ function classify(
   const { kind, name } = resource;
   const service = context.services.of(module.path)?.name ?? null;
   const verdict = RULES[kind](shape, service);
+  if (kind === "database" && shape.kind === "call") noteQuery(context, module, shape);
   if (verdict.fault !== null) {
     context.faults.add(positionOf(module, shape.node), verdict.fault);
     return null;
   }
   return verdict.operation === null ? null : { kind, name, service, operation: verdict.operation };
+}
+
+function noteQuery(
+  context: Context,
+  module: Module,
+  { member, node }: Extract<Shape, { member: string }>,
+): void {
+  const query = literalQuery(member, node);
+  if (query === null) return;
+  context.queries.push({ sql: query.sql, at: positionOf(module, query.node) });
 }
 
 interface Verdict {
@@ -162,28 +174,48 @@ const use = (operation: string): Verdict => ({ operation, fault: null });
 
 const RULES: Readonly<Record<ResourceKind, (shape: Shape, service: string | null) => Verdict>> = {
   database: (shape) =>
-    shape.kind === "other" ? fault("invalid use of database resource") : use("query"),
+    shape.kind === "other"
+      ? fault(
+          "a database may be called or passed as an argument, nothing else: Encore cannot follow it here",
+        )
+      : use("query"),
   topic: (shape, service) => {
     if (shape.kind === "constructorArgument") return IGNORED;
-    if (shape.kind !== "call") return fault("invalid topic usage");
+    if (shape.kind !== "call")
+      return fault(
+        "a topic may be published to or subscribed to, nothing else: pass topic.ref<Publisher>()",
+      );
     if (shape.member !== "publish" && shape.member !== "ref") return IGNORED;
-    if (service === null) return fault("cannot determine which service is accessing this topic");
+    if (service === null)
+      return fault(
+        "published to outside every service: do it in the folder of one, or pass topic.ref<Publisher>() from there",
+      );
     return use("publish");
   },
   metric: (shape, service) => {
     if (shape.kind === "constructorArgument") return IGNORED;
-    if (shape.kind !== "call") return fault("invalid metric usage");
+    if (shape.kind !== "call")
+      return fault(
+        "a metric may be changed where it is imported, nothing else: pass a function that changes it",
+      );
     if (!["increment", "set", "with", "ref"].includes(shape.member)) return IGNORED;
-    if (service === null) return fault("cannot determine which service is accessing this metric");
+    if (service === null)
+      return fault("a metric is changed outside every service: do it in the folder of one");
     return use(shape.member);
   },
   client: (shape, service) => {
     if (shape.kind === "field") {
       if (shape.member === "Client") return IGNORED;
-      return fault("invalid service client field access");
+      return fault("a client's endpoint may only be called: write () => service.endpoint()");
     }
-    if (shape.kind !== "call") return fault("invalid service client usage");
-    if (service === null) return fault("unable to determine service for call");
+    if (shape.kind !== "call")
+      return fault(
+        "a client may only be called: write service.endpoint(), or service.ref() to pass it on",
+      );
+    if (service === null)
+      return fault(
+        "a call outside every service: make it in the folder of one, or use the HTTP API",
+      );
     return use(shape.member);
   },
 };
