@@ -68,9 +68,7 @@ export function parameterHeaders({ headers, cookies }: WireRequest): Record<stri
 }
 
 function bodyHeaders({ body }: WireRequest): Record<string, string> {
-  return {
-    ...(body === "" ? {} : { "content-type": "application/json" }),
-  };
+  return body === "" ? {} : { "content-type": "application/json" };
 }
 
 /** @throws Failure when it is cut off, or too long */
