@@ -54,8 +54,8 @@ function missing(model: AppModel, infra: InfraConfig): string[] {
   return wanted.flatMap(([kind, name, found]) => (found ? [] : [`${kind} ${name}`]));
 }
 
-describe("the infra configs in deploy/", () => {
-  const model = analyze(process.cwd());
+describe("the infra configs in deploy/", async () => {
+  const model = await analyze(process.cwd());
   const configs = ["control", "east", "west"].map((name) => ({
     name,
     json: read(name),
