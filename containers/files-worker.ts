@@ -1,6 +1,10 @@
 import { parentPort } from "node:worker_threads";
 
-import { changed, copy, deploy, type FilesJob, ownAll, remove } from "./file-tree";
+import { changed, type ChangedJob, deploy, type DeployJob } from "./file-deploy";
+import { copy, type CopyJob } from "./file-round";
+import { type OwnJob, ownAll, remove, type RemoveJob } from "./file-tree";
+
+export type FilesJob = DeployJob | CopyJob | ChangedJob | RemoveJob | OwnJob;
 
 export interface JobMessage {
   readonly id: number;

@@ -1,17 +1,10 @@
 import type { Worker } from "node:worker_threads";
 
 import { startWorker } from "../shared/worker";
-import type {
-  Changed,
-  ChangedJob,
-  Copied,
-  CopyJob,
-  DeployJob,
-  FilesJob,
-  OwnJob,
-  RemoveJob,
-} from "./file-tree";
-import type { JobMessage, ResultMessage } from "./files-worker";
+import type { Changed, ChangedJob, DeployJob } from "./file-deploy";
+import type { Copied, CopyJob } from "./file-round";
+import type { OwnJob, RemoveJob } from "./file-tree";
+import type { FilesJob, JobMessage, ResultMessage } from "./files-worker";
 
 interface Pending {
   readonly resolve: (result: unknown) => void;

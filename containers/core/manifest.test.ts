@@ -1,13 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { byPath, difference, type Entry, isSame, type Manifest, totalBytes } from "./manifest";
+import {
+  byPath,
+  difference,
+  type Difference,
+  type Entry,
+  isSame,
+  type Manifest,
+  totalBytes,
+  unsure,
+} from "./manifest";
 
 const file = (path: string, size = 1, mtimeMs = 1, mode = 0o644): Entry => ({
   path,
   type: "file",
   size,
   mtimeMs,
+  ctimeMs: 0,
   mode,
   target: "",
 });
@@ -17,6 +27,57 @@ const link = (path: string, target: string): Entry => ({
   type: "link",
   target,
 });
+
+const anyEntry = fc.record({
+  path: fc
+    .array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 3 })
+    .map((parts) => parts.join("/")),
+  type: fc.constantFrom<Entry["type"]>("file", "directory", "directory", "link"),
+  size: fc.nat(2),
+  mode: fc.constantFrom(0o644, 0o755),
+});
+
+/** A folder as a file system could have it: everything is in a folder. */
+const anyTree = fc.array(anyEntry, { maxLength: 14 }).map((specs): Manifest => {
+  const entries = new Map<string, Entry>();
+  for (const { path, type, size, mode } of specs) {
+    const parent = parentOf(path);
+    if (entries.has(path) || (parent !== "" && entries.get(parent)?.type !== "directory")) continue;
+    if (type === "file") entries.set(path, file(path, size, 1, mode));
+    else if (type === "link") entries.set(path, link(path, String(size)));
+    else entries.set(path, { ...folder(path), mode });
+  }
+  return [...entries.values()].toSorted(byPath);
+});
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/** What a file system would make of it; throws where one would refuse, or follow a link. */
+function applied({ write, remove, chmod }: Difference, target: Manifest): Manifest {
+  const tree = new Map(target.map((entry) => [entry.path, entry]));
+  for (const path of remove) {
+    const isEmpty = ![...tree.keys()].some((other) => parentOf(other) === path);
+    if (!isEmpty || !tree.delete(path)) throw new Error(`cannot remove ${path}`);
+  }
+  // Folders before links before files, as `prepare` does it.
+  for (const type of ["directory", "link", "file"] as const) {
+    for (const entry of write.filter((one) => one.type === type)) {
+      const parent = parentOf(entry.path);
+      const isInFolder = parent === "" || tree.get(parent)?.type === "directory";
+      const there = tree.get(entry.path);
+      const isFree = !there || (type !== "directory" && there.type !== "directory");
+      if (!isInFolder || !isFree) throw new Error(`cannot write ${entry.path}`);
+      tree.set(entry.path, entry);
+    }
+  }
+  for (const entry of chmod) {
+    if (tree.get(entry.path)?.type !== entry.type) throw new Error(`cannot chmod ${entry.path}`);
+    tree.set(entry.path, entry);
+  }
+  return [...tree.values()].toSorted(byPath);
+}
 
 describe("difference", () => {
   it("writes what is missing or changed, removes what is too much", () => {
@@ -45,27 +106,25 @@ describe("difference", () => {
     expect(write).toEqual([file("x")]);
   });
 
-  it("applied, makes both the same", () => {
-    const entry = fc
-      .record({
-        path: fc.constantFrom("a", "b", "b/c", "b/d", "e"),
-        size: fc.nat(2),
-        mode: fc.constantFrom(0o644, 0o755),
-      })
-      .map(({ path, size, mode }) => file(path, size, 1, mode));
-    const manifest = fc
-      .uniqueArray(entry, { selector: ({ path }) => path })
-      .map((entries): Manifest => entries.toSorted(byPath));
+  it("applied to any folder, makes it the same, and writes nothing below a file or a link", () => {
     fc.assert(
-      fc.property(manifest, manifest, (source, target) => {
-        const { write, remove, chmod } = difference(source, target);
-        const replaced = new Map(target.map((one) => [one.path, one]));
-        for (const path of remove) replaced.delete(path);
-        for (const one of [...write, ...chmod]) replaced.set(one.path, one);
-        expect([...replaced.values()].toSorted(byPath)).toEqual(source);
+      fc.property(anyTree, anyTree, (source, target) => {
+        expect(applied(difference(source, target), target)).toEqual(source);
         expect(isSame(source, source)).toBe(true);
       }),
+      { numRuns: 2_000 },
     );
+  });
+
+  it("doubts files written shortly before the scan, or whose inode changed since", () => {
+    const at = 1_000_000;
+    const sure = { ...file("sure", 1, at - 60_000), ctimeMs: at - 50_000 };
+    const mapped = { ...sure, path: "mapped", mtimeMs: at - 30_000, ctimeMs: at - 30_000 };
+    const setBack = { ...sure, path: "set back", ctimeMs: at + 5_000 };
+    expect(unsure([folder("a"), link("l", "sure"), mapped, setBack, sure], at)).toEqual([
+      mapped,
+      setBack,
+    ]);
   });
 
   it("counts bytes", () => {

@@ -7,11 +7,21 @@ export interface Entry {
   readonly size: number;
   /** Whole milliseconds since the epoch; 0 for what is no file: a folder's time says nothing. */
   readonly mtimeMs: number;
+  /** When its inode last changed, which no app can set back; 0 for what is no file. */
+  readonly ctimeMs: number;
   /** Permission bits; 0 for links, which have none. */
   readonly mode: number;
   /** Where a link points; "" for what is no link. */
   readonly target: string;
 }
+
+/** Clocks of file systems are coarse: a write may fall into the same tick as the scan that misses it. */
+const TICK_MS = 2_000;
+/**
+ * A write through a mapping is dated when it makes a clean page dirty; later ones into that page are
+ * not, until the kernel has written it out: after 30 s, looked at each 5 s, by default.
+ */
+const DIRTY_MS = 40_000;
 
 /** What a folder holds, sorted by path, so that a folder comes before what is in it. */
 export type Manifest = readonly Entry[];
@@ -51,6 +61,17 @@ export function difference(source: Manifest, target: Manifest): Difference {
     .map(({ path }) => path)
     .reverse();
   return { write, remove, chmod };
+}
+
+/**
+ * Files that may have been written since a scan at `scannedAtMs`, by the same clock, without a sign in
+ * size and time.
+ */
+export function unsure(manifest: Manifest, scannedAtMs: number): readonly Entry[] {
+  return manifest.filter(
+    ({ type, mtimeMs, ctimeMs }) =>
+      type === "file" && (mtimeMs >= scannedAtMs - DIRTY_MS || ctimeMs >= scannedAtMs - TICK_MS),
+  );
 }
 
 export function isSame(source: Manifest, target: Manifest): boolean {
