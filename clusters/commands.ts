@@ -174,6 +174,10 @@ interface GetDecisionResponse {
   seq: number | null;
   /** 0 when unknown. */
   generation: number;
+  /** What it moves, "" when unknown. */
+  replId: string;
+  fromCluster: string;
+  toCluster: string;
 }
 
 /** How a migration stands. */

@@ -182,18 +182,18 @@ export interface FoundDecision {
   status: DecisionStatus;
   seq: number | null;
   generation: number;
+  replId: string;
+  fromCluster: string;
+  toCluster: string;
 }
 
+/** A migration that never opened, or was aborted before it did, moves nothing. */
+const NOTHING = { seq: null, generation: 0, replId: "", fromCluster: "", toCluster: "" };
+
 export async function findDecision(migrationId: string): Promise<FoundDecision> {
-  const row = await db.queryRow<{
-    status: DecisionStatus;
-    seq: number | null;
-    generation: number | null;
-  }>`
-    SELECT status, seq, generation FROM migration_decision WHERE migration_id = ${migrationId}`;
-  return {
-    status: row?.status ?? "unknown",
-    seq: row?.seq ?? null,
-    generation: row?.generation ?? 0,
-  };
+  const row = await db.queryRow<FoundDecision>`
+    SELECT status, seq, COALESCE(generation, 0) AS generation, COALESCE(repl_id, '') AS "replId",
+      COALESCE(from_cluster, '') AS "fromCluster", COALESCE(to_cluster, '') AS "toCluster"
+    FROM migration_decision WHERE migration_id = ${migrationId}`;
+  return row ?? { status: "unknown", ...NOTHING };
 }

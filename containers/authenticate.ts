@@ -136,14 +136,23 @@ const STATUS: Readonly<Partial<Record<Refusal, readonly [number, ErrCode]>>> = {
   body_too_large: [413, ErrCode.InvalidArgument],
 };
 
-/** Not signed: whoever is refused has proved nothing, and must not make us work. */
-function refuse(response: ServerResponse, clusterId: string, refusal: Refusal): void {
+/** A sender that is known asked for what is none of its business. */
+export function forbid(response: ServerResponse, authentic: Authentic, message: string): void {
+  count(authentic.claims.to, "not_permitted");
+  answerError(response, authentic, APIError.permissionDenied(message));
+}
+
+function count(clusterId: string, refusal: Refusal): void {
   refused[refusal] = (refused[refusal] ?? 0) + 1;
   const now = Date.now();
-  if (now - (loggedAt.get(refusal) ?? 0) >= LOG_EVERY_MS) {
-    loggedAt.set(refusal, now);
-    log.warn("refused a signed request", { clusterId, reason: refusal, count: refused[refusal] });
-  }
+  if (now - (loggedAt.get(refusal) ?? 0) < LOG_EVERY_MS) return;
+  loggedAt.set(refusal, now);
+  log.warn("refused a signed request", { clusterId, reason: refusal, count: refused[refusal] });
+}
+
+/** Not signed: whoever is refused has proved nothing, and must not make us work. */
+function refuse(response: ServerResponse, clusterId: string, refusal: Refusal): void {
+  count(clusterId, refusal);
   const [status, code] = STATUS[refusal] ?? [401, ErrCode.Unauthenticated];
   const message = `Cannot accept this request to cluster "${clusterId}": ${reasonOf(refusal)}`;
   write(response, status, JSON.stringify({ code, message, details: { reason: refusal } }), {});

@@ -42,6 +42,13 @@ export async function askForAbort(
   return decided.status;
 }
 
+type FoundMigration = Awaited<ReturnType<typeof clusters.getDecision>>;
+
+/** How a migration stands, and what it moves. */
+export async function migrationOf(migrationId: string): Promise<FoundMigration> {
+  return await ask(() => clusters.getDecision({ migrationId }));
+}
+
 type TailAnswer = Awaited<ReturnType<typeof clusters.tail>>;
 export type LogEntry = TailAnswer["items"][number];
 

@@ -58,8 +58,8 @@ export interface Drawn extends Copied {
   readonly release: unknown;
 }
 
-/** A source that restarts is back by then; a final round leaves this to the coordinator, in its own time. */
-const MAX_FAILURES = 8;
+/** A source that restarts is back by then (20 s); a final round leaves this to the coordinator. */
+const MAX_FAILURES = 24;
 
 /**
  * One round. Unless it is final, it goes on where it was cut off, as long as that helps; `pause` is told

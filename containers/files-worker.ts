@@ -1,21 +1,25 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { parentPort } from "node:worker_threads";
 
-import { changed, type ChangedJob, deploy, type DeployJob } from "./file-deploy";
-import { copy, type CopyJob } from "./file-round";
-import { type OwnJob, ownAll, remove, type RemoveJob } from "./file-tree";
+import { backoffMs } from "../shared/backoff";
+import { Asks } from "./file-asks";
+import { changed, deploy } from "./file-deploy";
+import { draw } from "./file-draw";
+import { StreamCut, type Unsealed } from "./file-frames";
+import { give } from "./file-give";
+import type { FilesJob, FromThread, ToThread } from "./file-messages";
+import { copy } from "./file-round";
+import { ownAll, remove } from "./file-tree";
 
-export type FilesJob = DeployJob | CopyJob | ChangedJob | RemoveJob | OwnJob;
+/** Short, since a move that is called off waits for it. */
+const RETRY = { minMs: 100, maxMs: 1_000 };
 
-export interface JobMessage {
-  readonly id: number;
-  readonly job: FilesJob;
-}
+const post = (message: FromThread, transfer: ArrayBuffer[] = []): void =>
+  parentPort?.postMessage(message, transfer);
+const asks = new Asks(post);
+const given = new Map<number, Generator<Unsealed>>();
 
-export type ResultMessage =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: string };
-
-function run(job: FilesJob): unknown {
+function run(id: number, job: FilesJob): unknown {
   switch (job.kind) {
     case "deploy":
       return deploy(job);
@@ -27,13 +31,33 @@ function run(job: FilesJob): unknown {
       return remove(job);
     case "own":
       return ownAll(job);
+    case "draw":
+      return draw(job, asks.of(id), (failures) => delay(backoffMs(failures, RETRY, Math.random())));
+    case "give":
+      given.set(id, give(job));
+      return id;
+    case "next":
+      return given.get(job.given)?.next().value ?? null;
+    case "stop":
+      // Closes the file that it has open.
+      given.get(job.given)?.return(undefined);
+      given.delete(job.given);
+      return null;
   }
 }
 
-parentPort?.on("message", ({ id, job }: JobMessage) => {
+async function work(id: number, job: FilesJob): Promise<void> {
   try {
-    parentPort?.postMessage({ id, result: run(job) } satisfies ResultMessage);
+    const result = await run(id, job);
+    const chunk = job.kind === "next" ? (result as Unsealed | null) : null;
+    post({ kind: "result", id, result }, chunk ? [chunk.bytes.buffer as ArrayBuffer] : []);
   } catch (error) {
-    parentPort?.postMessage({ id, error: (error as Error).message } satisfies ResultMessage);
+    const { message } = error as Error;
+    post({ kind: "error", id, error: { message, isCut: error instanceof StreamCut } });
   }
+}
+
+parentPort?.on("message", (message: ToThread) => {
+  if (message.kind === "job") void work(message.id, message.job);
+  else asks.take(message);
 });

@@ -1,72 +1,126 @@
 import type { Worker } from "node:worker_threads";
 
 import { startWorker } from "../shared/worker";
+import { toError } from "./file-asks";
 import type { Changed, ChangedJob, DeployJob } from "./file-deploy";
+import type { DrawJob, Drawn } from "./file-draw";
+import type { Unsealed } from "./file-frames";
+import type { GiveJob } from "./file-give";
+import type { FilesJob, FromThread, ToThread } from "./file-messages";
 import type { Copied, CopyJob } from "./file-round";
+import { type OpenStream, Streams } from "./file-streams";
 import type { OwnJob, RemoveJob } from "./file-tree";
-import type { FilesJob, JobMessage, ResultMessage } from "./files-worker";
 
 interface Pending {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
+  /** Of a draw: how it asks its source. */
+  readonly open: OpenStream | undefined;
 }
 
-/** Jobs on folders, one after the other, in a thread of their own: a large copy delays nobody else. */
+/** A thread that works on folders, with blocking calls. */
 class FilesThread {
   private worker: Promise<Worker> | undefined;
   private readonly pending = new Map<number, Pending>();
+  private readonly streams = new Streams((message) => this.post(message));
   private nextId = 1;
 
-  async run(job: FilesJob): Promise<unknown> {
-    this.worker ??= this.open();
-    const worker = await this.worker;
+  async run(job: FilesJob, open?: OpenStream): Promise<unknown> {
+    this.worker ??= this.start();
+    await this.worker;
     const id = this.nextId++;
     return await new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject });
-      worker.postMessage({ id, job } satisfies JobMessage);
+      this.pending.set(id, { resolve, reject, open });
+      this.post({ kind: "job", id, job });
     });
   }
 
-  private async open(): Promise<Worker> {
+  private post(message: ToThread): void {
+    this.worker?.then((worker) => worker.postMessage(message)).catch(() => undefined);
+  }
+
+  private async start(): Promise<Worker> {
     const worker = await startWorker("containers/files-worker.ts", {});
     worker.unref();
-    worker.on("message", (message: ResultMessage) => {
-      const pending = this.pending.get(message.id);
-      this.pending.delete(message.id);
-      if ("error" in message) pending?.reject(new Error(message.error));
-      else pending?.resolve(message.result);
-    });
+    worker.on("message", (message: FromThread) => this.take(message));
     worker.on("error", (error) => this.fail(error));
     worker.on("exit", () => this.fail(new Error("the file worker ended")));
     return worker;
   }
 
+  private take(message: FromThread): void {
+    switch (message.kind) {
+      case "result":
+        return this.end(message.id)?.resolve(message.result);
+      case "error":
+        return this.end(message.id)?.reject(toError(message.error));
+      case "open": {
+        const open = this.pending.get(message.id)?.open;
+        if (open) this.streams.open(message, open);
+        return;
+      }
+      case "more":
+        return void this.streams.more(message.stream);
+      case "close":
+        return this.streams.close(message.stream);
+    }
+  }
+
+  private end(id: number): Pending | undefined {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    return pending;
+  }
+
   private fail(error: Error): void {
     this.worker = undefined;
+    this.streams.closeAll();
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
   }
 }
 
-const thread = new FilesThread();
+/** Whole folders, one after the other: a large copy delays nobody but the next. */
+const folders = new FilesThread();
+/** Streams from and to other clusters take turns, block by block: no pause waits for a deploy. */
+const streams = new FilesThread();
 
 /** Makes an app's folder what a directory holds. Rejects with what cannot be deployed. */
 export async function deployFiles(job: Omit<DeployJob, "kind">): Promise<Copied> {
-  return (await thread.run({ kind: "deploy", ...job })) as Copied;
+  return (await folders.run({ kind: "deploy", ...job })) as Copied;
 }
 
 export async function copyFolder(job: Omit<CopyJob, "kind">): Promise<Copied> {
-  return (await thread.run({ kind: "copy", ...job })) as Copied;
+  return (await folders.run({ kind: "copy", ...job })) as Copied;
+}
+
+/** As `copyFolder`, from a source that is asked over streams. */
+export async function drawFolder(job: Omit<DrawJob, "kind">, open: OpenStream): Promise<Drawn> {
+  return (await streams.run({ kind: "draw", ...job }, open)) as Drawn;
+}
+
+export interface Given {
+  readonly next: () => Promise<Unsealed | null>;
+  readonly stop: () => Promise<unknown>;
+}
+
+/** What another cluster is to get of a folder, chunk by chunk. */
+export async function giveFolder(job: Omit<GiveJob, "kind">): Promise<Given> {
+  const given = (await streams.run({ kind: "give", ...job })) as number;
+  return {
+    next: async () => (await streams.run({ kind: "next", given })) as Unsealed | null,
+    stop: () => streams.run({ kind: "stop", given }),
+  };
 }
 
 export async function filesChanged(job: Omit<ChangedJob, "kind">): Promise<Changed> {
-  return (await thread.run({ kind: "changed", ...job })) as Changed;
+  return (await folders.run({ kind: "changed", ...job })) as Changed;
 }
 
 export async function removeFolder(job: Omit<RemoveJob, "kind">): Promise<void> {
-  await thread.run({ kind: "remove", ...job });
+  await folders.run({ kind: "remove", ...job });
 }
 
 export async function ownFolder(job: Omit<OwnJob, "kind">): Promise<void> {
-  await thread.run({ kind: "own", ...job });
+  await folders.run({ kind: "own", ...job });
 }

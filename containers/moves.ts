@@ -4,10 +4,11 @@ import log from "encore.dev/log";
 
 import { untilQuiet } from "./acks";
 import { askForAbort } from "./authority";
+import { callOffCopy, copyRound } from "./copies";
 import { isLive } from "./core/lifecycle";
 import { isLeftOver, mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
-import { copyFolder, filesChanged, removeFolder } from "./files";
+import { filesChanged, removeFolder } from "./files";
 import {
   closeGenerationDir,
   generationDir,
@@ -141,28 +142,22 @@ const COPIED_NOTHING = { files: 0, bytes: 0, changedFiles: 0, changedBytes: 0 };
 export async function copyFiles(
   command: MoveCommand & { fromCluster: string; final: boolean },
 ): Promise<CopyOutcome> {
-  const { clusterId, replId, generation, fromCluster, final } = command;
+  const { clusterId, replId, migrationId, generation, fromCluster, final } = command;
   const store = clusterStore(clusterId);
   const route = await store.route(replId);
   if (!route || !mayBoot(route, generation)) {
     return { ...COPIED_NOTHING, ...refused(`generation ${generation} is not staged here`) };
   }
-  const source = clusterStore(fromCluster);
-  const home = await source.route(replId);
-  const from = { clusterId: fromCluster, replId, generation: home?.generation ?? 0 };
-  const release = await source.release(replId, from.generation);
-  const booted = await store.container(replId, generation);
-  // Repeated late: a container that runs has files of its own by now.
-  if (!release || (booted && isLive(booted.state))) return { ...COPIED_NOTHING, ...DONE };
-  await store.putRelease(replId, generation, release);
   const ref = refOf(command, generation);
-  const uid = await uidOf(store, replId);
-  const { special, ...copied } = await copyFolder({
-    fromDir: generationDir(from),
-    generationDir: makeGenerationDir(ref, uid),
-    uid,
-    final,
+  const order = { replId, migrationId, generation, fromCluster, final };
+  const { special, release, ...copied } = await copyRound(ref, order, async () => {
+    const booted = await store.container(replId, generation);
+    // Repeated late: a container that runs has files of its own by now.
+    if (booted && isLive(booted.state)) return null;
+    const uid = await uidOf(store, replId);
+    return { generationDir: makeGenerationDir(ref, uid), uid };
   });
+  if (release) await store.putRelease(replId, generation, release);
   const reason = special.length > 0 ? `left out: ${special.slice(0, 10).join(", ")}` : "";
   return { ...copied, outcome: "done", reason };
 }
@@ -253,6 +248,7 @@ export async function boot(command: MoveCommand): Promise<BootOutcome> {
   const store = clusterStore(clusterId);
   const ref = refOf(command, generation);
   return await lock.run(markerOf(ref), async () => {
+    await callOffCopy(ref);
     const leaseMs = config().startTimeoutMs + config().bootLeaseMs;
     if (!(await store.renewLease(replId, generation, leaseMs)))
       return await bootRefused(store, ref);
@@ -373,6 +369,7 @@ async function discardFiles(store: ClusterStore, ref: ContainerRef): Promise<voi
   await lock.run(markerOf(ref), async () => {
     const route = await store.route(ref.replId);
     if (route?.generation === ref.generation && route.state !== "none") return;
+    await callOffCopy(ref);
     closeGenerationDir(ref);
     await removeFolder({ directory: generationDir(ref) });
   });

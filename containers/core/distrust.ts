@@ -1,5 +1,5 @@
 import { byPath, type Entry, type Manifest } from "./manifest";
-import { BATCH_BLOCKS, BATCH_PIECES, BLOCK_BYTES, type Piece } from "./pieces";
+import { BATCH_BLOCKS, BATCH_PIECES, BLOCK_BYTES, type Piece, utf8Bytes } from "./pieces";
 
 /**
  * What another cluster says of files, checked before a path of it is used: neither side of a copy
@@ -24,15 +24,6 @@ const MAX_PATH_BYTES = 3_800;
 /** Of every file system in use (NAME_MAX). */
 const MAX_NAME_BYTES = 255;
 const MAX_TARGET_BYTES = 4_095;
-
-function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  }
-  return bytes;
-}
 
 /** A lone surrogate would be written as another character, and so under another name. */
 const UNWRITABLE = /[\0\p{Surrogate}]/u;
@@ -80,7 +71,7 @@ function entryOf(value: unknown): Entry | null {
 
 export interface ManifestReader {
   /** Takes the next entry; says why it is not taken. */
-  take(value: unknown): string | null;
+  readonly take: (value: unknown) => string | null;
   readonly manifest: Manifest;
 }
 

@@ -12,13 +12,14 @@ export const BLOCK_BYTES = 1024 * 1024;
  * (Encore tells a raw endpoint nothing of that), and less than a second of hashing before a request.
  */
 export const BATCH_BLOCKS = 64;
-/** Keeps a request short, with `BATCH_PATH_CHARS`. */
-export const BATCH_PIECES = 4_000;
-/** In JSON a character takes six bytes at most. */
-export const BATCH_PATH_CHARS = 256 * 1024;
-/** A request: its paths, its hashes, and some 100 bytes for the rest of each piece. */
-export const MAX_ASK_BYTES =
-  6 * BATCH_PATH_CHARS + 48 * (BATCH_PIECES + BATCH_BLOCKS) + 100 * BATCH_PIECES;
+/** Of one request, with room for the rest of it: below what a signed request may have (256 KiB). */
+export const BATCH_TEXT_BYTES = 240 * 1024;
+/** A hash of 43 characters, with its quotes and a comma. */
+const HASH_BYTES = 46;
+/** `{"path":,"offset":68719476735,"blocks":64,"have":[]},` */
+const PIECE_BYTES = 60;
+/** More do not fit into a request. */
+export const BATCH_PIECES = Math.floor(BATCH_TEXT_BYTES / PIECE_BYTES);
 
 /** Consecutive blocks of one file. */
 export interface Piece {
@@ -47,25 +48,35 @@ function* piecesOf(entry: Entry): Generator<WantedPiece> {
   }
 }
 
+/** Bytes of a text in UTF-8. */
+export function utf8Bytes(text: string): number {
+  let bytes = 0;
+  for (const char of text) {
+    const code = char.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
 /** What to ask for in each request, in order: files whole, one after the other. */
 export function* batches(files: Iterable<Entry>): Generator<readonly WantedPiece[]> {
   let batch: WantedPiece[] = [];
   let bytes = 0;
-  let chars = 0;
+  let text = 0;
   for (const entry of files) {
+    const pathBytes = PIECE_BYTES + utf8Bytes(JSON.stringify(entry.path));
     for (const piece of piecesOf(entry)) {
       const size = Math.min(piece.blocks * BLOCK_BYTES, entry.size - piece.offset);
+      const textBytes = pathBytes + piece.blocks * HASH_BYTES;
       const isFull =
-        bytes + size > BATCH_BLOCKS * BLOCK_BYTES ||
-        batch.length >= BATCH_PIECES ||
-        chars + entry.path.length > BATCH_PATH_CHARS;
+        bytes + size > BATCH_BLOCKS * BLOCK_BYTES || text + textBytes > BATCH_TEXT_BYTES;
       if (isFull && batch.length > 0) {
         yield batch;
-        [batch, bytes, chars] = [[], 0, 0];
+        [batch, bytes, text] = [[], 0, 0];
       }
       batch.push(piece);
       bytes += size;
-      chars += entry.path.length;
+      text += textBytes;
     }
   }
   if (batch.length > 0) yield batch;

@@ -35,6 +35,8 @@ export interface Outgoing {
 /** An answer whose body is still to come. */
 export interface OpenAnswer {
   readonly status: number;
+  /** What was asked; parts of an answer are signed for it (`verifyAnswer`). */
+  readonly claims: Claims;
   /** To be read to its end, or destroyed. */
   readonly body: IncomingMessage;
   /** Whether the receiver has signed this answer with that body. */
@@ -84,6 +86,7 @@ export async function open(
   const signature = String(response.headers[ANSWER_SIGNATURE] ?? "");
   return {
     status,
+    claims,
     body: response,
     isSigned: (bodyHash) => verifyAnswer({ request: claims, status, bodyHash }, signature, pinned),
   };
@@ -139,7 +142,21 @@ export interface Answer {
 
 /** Sends a signed request; rejects with `unavailable` when its answer is not the receiver's own. */
 export async function ask(sender: Sender, receiver: Receiver, outgoing: Outgoing): Promise<Answer> {
+  return await readAnswer(receiver, await open(sender, receiver, outgoing));
+}
+
+/** Asks for an answer whose parts are signed; rejects with the receiver's own error when it gives none. */
+export async function openStream(
+  sender: Sender,
+  receiver: Receiver,
+  outgoing: Outgoing,
+): Promise<OpenAnswer> {
   const answer = await open(sender, receiver, outgoing);
+  if (answer.status === 200) return answer;
+  throw errorOf((await readAnswer(receiver, answer)).body);
+}
+
+async function readAnswer(receiver: Receiver, answer: OpenAnswer): Promise<Answer> {
   const { clusterId, apiUrl } = receiver;
   const body = await readBody(clusterId, answer.body);
   if (answer.isSigned(hashBody(body))) return { status: answer.status, body };
@@ -191,6 +208,10 @@ export async function sendCommand<Result>(
     signal,
   });
   if (status === 200) return JSON.parse(body.toString("utf8")) as Result;
+  throw errorOf(body);
+}
+
+function errorOf(body: Buffer): APIError {
   const { code, message, details } = JSON.parse(body.toString("utf8")) as ErrorAnswer;
-  throw new APIError(code, message, undefined, details ?? undefined);
+  return new APIError(code, message, undefined, details ?? undefined);
 }

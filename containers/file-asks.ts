@@ -1,0 +1,73 @@
+import { Readable } from "node:stream";
+
+import { parsePublicKey } from "../shared/channel/key";
+import { verifyAnswer } from "../shared/channel/signature";
+import type { Ask } from "./file-draw";
+import { StreamCut } from "./file-frames";
+import type { FromThread, Proof, Told, ToThread } from "./file-messages";
+
+/** What is read ahead of the disk, so that a chunk of the network comes while one is written. */
+const AHEAD_BYTES = 1024 * 1024;
+
+interface Asked {
+  readonly body: Readable;
+  readonly opened: (proof: Proof) => void;
+}
+
+export function toError({ message, isCut }: Told): Error {
+  return isCut ? new StreamCut(message) : new Error(message);
+}
+
+/** The worker's side of the streams that a draw reads: the main thread sends, when there is room. */
+export class Asks {
+  private readonly asked = new Map<number, Asked>();
+  private next = 1;
+
+  constructor(private readonly post: (message: FromThread) => void) {}
+
+  /** How a draw asks. */
+  of(id: number): Ask {
+    return async (pieces) => {
+      const stream = this.next++;
+      const { post, asked } = this;
+      const body = new Readable({
+        highWaterMark: AHEAD_BYTES,
+        read: () => post({ kind: "more", stream }),
+        destroy: (error, done) => {
+          asked.delete(stream);
+          post({ kind: "close", stream });
+          done(error);
+        },
+      });
+      const proof = new Promise<Proof>((resolve, reject) => {
+        asked.set(stream, { body, opened: resolve });
+        body.on("error", reject);
+      });
+      post({ kind: "open", id, stream, pieces });
+      const { claims, publicKey } = await proof;
+      const key = parsePublicKey(publicKey);
+      if (!key) throw new Error("the source has no public key");
+      return {
+        chunks: body,
+        isSigned: (digest, signature) =>
+          verifyAnswer({ request: claims, status: 200, bodyHash: digest }, signature, key),
+        close: () => void body.destroy(),
+      };
+    };
+  }
+
+  take(message: Exclude<ToThread, { kind: "job" }>): void {
+    const { body, opened } = this.asked.get(message.stream) ?? {};
+    switch (message.kind) {
+      case "opened":
+        opened?.(message.proof);
+        break;
+      case "chunk":
+        body?.push(message.bytes);
+        break;
+      case "broken":
+        body?.destroy(toError(message.error));
+        break;
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { Readable } from "node:stream";
+
+import { APIError, ErrCode } from "encore.dev/api";
+
+import type { Piece } from "./core/pieces";
+import type { FromThread, Proof, Told, ToThread } from "./file-messages";
+
+/** A source that sends nothing for so long is gone; a restart of it is over sooner. */
+const IDLE_MS = 30_000;
+/** After the end of what it said, a source sends a few bytes at most: then the connection is kept. */
+const REST_BYTES = 64 * 1024;
+const REST_MS = 1_000;
+
+/** An answer of the source that has begun. */
+export interface OpenedStream {
+  readonly body: Readable;
+  readonly proof: Proof;
+}
+
+export type OpenStream = (pieces: readonly Piece[] | null) => Promise<OpenedStream>;
+
+/** These say nothing about what was asked for. */
+const PASSING: readonly ErrCode[] = [
+  ErrCode.Unavailable,
+  ErrCode.DeadlineExceeded,
+  ErrCode.ResourceExhausted,
+];
+
+export function told(error: unknown): Told {
+  const { message } = error as Error;
+  return { message, isCut: error instanceof APIError && PASSING.includes(error.code) };
+}
+
+interface Reading {
+  readonly chunks: AsyncIterator<Buffer>;
+  readonly body: Readable;
+}
+
+/** The main thread's side of the streams of draws: reads a chunk of the network when it is wanted. */
+export class Streams {
+  private readonly readings = new Map<number, Promise<Reading>>();
+
+  constructor(private readonly post: (message: ToThread) => void) {}
+
+  open({ stream, pieces }: Extract<FromThread, { kind: "open" }>, open: OpenStream): void {
+    const opening = open(pieces).then(({ body, proof }) => {
+      this.post({ kind: "opened", stream, proof });
+      // Left early it is not destroyed, so that its connection can be used again.
+      const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false });
+      return { body, chunks };
+    });
+    this.readings.set(stream, opening);
+    opening.catch((error: unknown) => this.break(stream, told(error)));
+  }
+
+  async more(stream: number): Promise<void> {
+    try {
+      const reading = await this.readings.get(stream);
+      if (!reading) return;
+      const { value, done } = await inTime(reading);
+      this.post({ kind: "chunk", stream, bytes: done ? null : value });
+    } catch (error) {
+      this.break(stream, { message: (error as Error).message, isCut: true });
+    }
+  }
+
+  private break(stream: number, error: Told): void {
+    this.post({ kind: "broken", stream, error });
+    this.close(stream);
+  }
+
+  close(stream: number): void {
+    const opening = this.readings.get(stream);
+    this.readings.delete(stream);
+    opening?.then(({ body }) => drop(body)).catch(() => undefined);
+  }
+
+  /** The other thread is gone. */
+  closeAll(): void {
+    for (const stream of this.readings.keys()) this.close(stream);
+  }
+}
+
+async function inTime({ chunks, body }: Reading): Promise<IteratorResult<Buffer>> {
+  const timer = setTimeout(() => {
+    body.destroy(new Error(`the source sent nothing for ${IDLE_MS} ms`));
+  }, IDLE_MS);
+  try {
+    return await chunks.next();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Reads the few bytes that may be left; if there are more, the connection is of no use. */
+function drop(body: Readable): void {
+  let bytes = 0;
+  const timer = setTimeout(() => body.destroy(), REST_MS);
+  body.once("close", () => clearTimeout(timer));
+  body.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > REST_BYTES) body.destroy();
+  });
+}
