@@ -11,6 +11,7 @@ const AHEAD_BYTES = 1024 * 1024;
 
 interface Asked {
   readonly body: Readable;
+  received: number;
   readonly opened: (proof: Proof) => void;
 }
 
@@ -32,7 +33,7 @@ export class Asks {
       const { post, asked } = this;
       const body = new Readable({
         highWaterMark: AHEAD_BYTES,
-        read: () => post({ kind: "more", stream }),
+        read: () => post({ kind: "more", stream, received: asked.get(stream)?.received ?? 0 }),
         destroy: (error, done) => {
           asked.delete(stream);
           post({ kind: "close", stream });
@@ -40,7 +41,7 @@ export class Asks {
         },
       });
       const proof = new Promise<Proof>((resolve, reject) => {
-        asked.set(stream, { body, opened: resolve });
+        asked.set(stream, { body, received: 0, opened: resolve });
         body.on("error", reject);
       });
       post({ kind: "open", id, stream, pieces });
@@ -57,17 +58,16 @@ export class Asks {
   }
 
   take(message: Exclude<ToThread, { kind: "job" }>): void {
-    const { body, opened } = this.asked.get(message.stream) ?? {};
+    const asked = this.asked.get(message.stream);
+    if (!asked) return;
     switch (message.kind) {
       case "opened":
-        opened?.(message.proof);
-        break;
+        return asked.opened(message.proof);
       case "chunk":
-        body?.push(message.bytes);
-        break;
+        asked.received += message.bytes?.length ?? 0;
+        return void asked.body.push(message.bytes);
       case "broken":
-        body?.destroy(toError(message.error));
-        break;
+        return void asked.body.destroy(toError(message.error));
     }
   }
 }

@@ -59,6 +59,6 @@ export type FromThread =
       readonly stream: number;
       readonly pieces: readonly Piece[] | null;
     }
-  /** There is room for a chunk. */
-  | { readonly kind: "more"; readonly stream: number }
+  /** There is room; `received` is what has come until now, in bytes. */
+  | { readonly kind: "more"; readonly stream: number; readonly received: number }
   | { readonly kind: "close"; readonly stream: number };

@@ -7,6 +7,8 @@ import type { FromThread, Proof, Told, ToThread } from "./file-messages";
 
 /** A source that sends nothing for so long is gone; a restart of it is over sooner. */
 const IDLE_MS = 30_000;
+/** On its way to the other thread: what hides how long a message takes. */
+const WINDOW_BYTES = 512 * 1024;
 /** After the end of what it said, a source sends a few bytes at most: then the connection is kept. */
 const REST_BYTES = 64 * 1024;
 const REST_MS = 1_000;
@@ -34,9 +36,12 @@ export function told(error: unknown): Told {
 interface Reading {
   readonly chunks: AsyncIterator<Buffer>;
   readonly body: Readable;
+  sent: number;
+  received: number;
+  isPumping: boolean;
 }
 
-/** The main thread's side of the streams of draws: reads a chunk of the network when it is wanted. */
+/** The main thread's side of the streams of draws: reads from the network what there is room for. */
 export class Streams {
   private readonly readings = new Map<number, Promise<Reading>>();
 
@@ -47,21 +52,33 @@ export class Streams {
       this.post({ kind: "opened", stream, proof });
       // Left early it is not destroyed, so that its connection can be used again.
       const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false });
-      return { body, chunks };
+      return { body, chunks, sent: 0, received: 0, isPumping: false };
     });
     this.readings.set(stream, opening);
     opening.catch((error: unknown) => this.break(stream, told(error)));
   }
 
-  async more(stream: number): Promise<void> {
+  async more(stream: number, received: number): Promise<void> {
     try {
       const reading = await this.readings.get(stream);
       if (!reading) return;
-      const { value, done } = await inTime(reading);
-      this.post({ kind: "chunk", stream, bytes: done ? null : value });
+      reading.received = received;
+      if (!reading.isPumping) await this.pump(stream, reading);
     } catch (error) {
       this.break(stream, { message: (error as Error).message, isCut: true });
     }
+  }
+
+  private async pump(stream: number, reading: Reading): Promise<void> {
+    reading.isPumping = true;
+    while (reading.sent - reading.received < WINDOW_BYTES && this.readings.has(stream)) {
+      const { value, done } = await inTime(reading);
+      this.post({ kind: "chunk", stream, bytes: done ? null : value });
+      // After the end nothing is read again.
+      if (done) return;
+      reading.sent += value.length;
+    }
+    reading.isPumping = false;
   }
 
   private break(stream: number, error: Told): void {

@@ -60,7 +60,7 @@ class FilesThread {
         return;
       }
       case "more":
-        return void this.streams.more(message.stream);
+        return void this.streams.more(message.stream, message.received);
       case "close":
         return this.streams.close(message.stream);
     }
@@ -82,8 +82,9 @@ class FilesThread {
 
 /** Whole folders, one after the other: a large copy delays nobody but the next. */
 const folders = new FilesThread();
-/** Streams from and to other clusters take turns, block by block: no pause waits for a deploy. */
-const streams = new FilesThread();
+/** Streams to other clusters take turns, block by block, and so do those from there: no pause waits for a deploy. */
+const giving = new FilesThread();
+const drawing = new FilesThread();
 
 /** Makes an app's folder what a directory holds. Rejects with what cannot be deployed. */
 export async function deployFiles(job: Omit<DeployJob, "kind">): Promise<Copied> {
@@ -96,7 +97,7 @@ export async function copyFolder(job: Omit<CopyJob, "kind">): Promise<Copied> {
 
 /** As `copyFolder`, from a source that is asked over streams. */
 export async function drawFolder(job: Omit<DrawJob, "kind">, open: OpenStream): Promise<Drawn> {
-  return (await streams.run({ kind: "draw", ...job }, open)) as Drawn;
+  return (await drawing.run({ kind: "draw", ...job }, open)) as Drawn;
 }
 
 export interface Given {
@@ -106,10 +107,10 @@ export interface Given {
 
 /** What another cluster is to get of a folder, chunk by chunk. */
 export async function giveFolder(job: Omit<GiveJob, "kind">): Promise<Given> {
-  const given = (await streams.run({ kind: "give", ...job })) as number;
+  const given = (await giving.run({ kind: "give", ...job })) as number;
   return {
-    next: async () => (await streams.run({ kind: "next", given })) as Unsealed | null,
-    stop: () => streams.run({ kind: "stop", given }),
+    next: async () => (await giving.run({ kind: "next", given })) as Unsealed | null,
+    stop: () => giving.run({ kind: "stop", given }),
   };
 }
 

@@ -18,7 +18,7 @@ import { clusterStore } from "./store";
 import { setKnownCluster } from "./store-registry";
 import { applyToCluster } from "./tail";
 import { makeApp, makeAppsDir, serve } from "./test-cluster";
-import { newKey, serveHttp } from "./test-deployment";
+import { newKey, serveHttp } from "../shared/channel/test-deployment";
 import { forgetKeys } from "./trust";
 
 const authority = vi.hoisted(() => ({
@@ -119,7 +119,11 @@ beforeEach(async () => {
     traceparent: "",
   };
   for (const id of ["east", "west"]) await applyToCluster(clusterStore(id), [created]);
-  await deploy(replId, makeApp(root, { "index.mjs": NOTES }), undefined);
+  await deploy(
+    { clusterId: "east", replId, generation: 1 },
+    makeApp(root, { "index.mjs": NOTES }),
+    undefined,
+  );
 });
 
 afterEach(async () => {
