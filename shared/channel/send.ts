@@ -43,8 +43,6 @@ export interface OpenAnswer {
   readonly isSigned: (bodyHash: string) => boolean;
 }
 
-/** Below the 5 s after which servers close idle connections: a command must not meet that. */
-const IDLE_MS = 4_000;
 /** A command that runs for minutes is silent: NAT and load balancers forget such connections sooner. */
 const KEEP_ALIVE_MS = 15_000;
 /** To each deployment: more than the moves that one coordinator drives, each with one command at a time. */
@@ -56,12 +54,11 @@ const NO_BODY = Buffer.alloc(0);
 /** How much of an answer that is not the cluster's own is quoted. */
 const QUOTE_CHARS = 200;
 
-const agentOptions = {
-  keepAlive: true,
-  keepAliveMsecs: KEEP_ALIVE_MS,
-  maxSockets: MAX_SOCKETS,
-  timeout: IDLE_MS,
-};
+/**
+ * A connection for each request: on one that was kept, Encore's API server holds the end of an answer
+ * back until the client's delayed acknowledgement (Nagle, 40 ms), and a hold of requests waits behind it.
+ */
+const agentOptions = { keepAlive: false, maxSockets: MAX_SOCKETS };
 const agents = { http: new HttpAgent(agentOptions), https: new HttpsAgent(agentOptions) };
 
 /**
@@ -128,6 +125,7 @@ async function exchange(
   const agent = isTls ? agents.https : agents.http;
   const request = (isTls ? httpsRequest : httpRequest)(url, { method, headers, signal, agent });
   request.on("error", () => undefined); // `once` hears the first one; a later one is the body's.
+  request.setSocketKeepAlive(true, KEEP_ALIVE_MS);
   request.end(body);
   const [response] = (await once(request, "response")) as [IncomingMessage];
   response.on("error", () => undefined); // Whoever reads the body hears of it.
