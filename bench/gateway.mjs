@@ -26,7 +26,7 @@ for (const connections of CONNECTIONS) {
 }
 for (const server of Object.values(servers)) await server.stop();
 
-function print(name, connections, { rps, p50, p99 }, plain) {
+function print(name, connections, { rps, p50, p99, cpu }, plain) {
   const figures = [
     name.padEnd(32),
     `c=${connections}`.padEnd(6),
@@ -34,6 +34,7 @@ function print(name, connections, { rps, p50, p99 }, plain) {
     `p50 ${p50.toFixed(2)} ms`.padStart(14),
     `p99 ${p99.toFixed(2)} ms`.padStart(14),
     `${(rps / plain.rps).toFixed(2)} of node:http`.padStart(20),
+    `${cpu.toFixed(0)} µs of processor each`.padStart(28),
   ];
   console.log(figures.join(""));
 }

@@ -1,7 +1,7 @@
 // A load generator: the same request over and over on each of so many kept-alive connections, for a
 // while. It is a process of its own, so that it can be given a core of its own, and speaks to sockets,
 // since an HTTP client of Node costs more than the server that it would measure.
-// usage: node load.mjs HOST:PORT CONNECTIONS SECONDS PATH; prints { rps, p50, p99 } as JSON
+// usage: node load.mjs HOST:PORT CONNECTIONS SECONDS PATH; prints { count, rps, p50, p99 } as JSON
 import { connect } from "node:net";
 
 const [address, connectionCount, seconds, path] = process.argv.slice(2);
@@ -59,4 +59,4 @@ await Promise.all(Array.from({ length: Number(connectionCount) }, run));
 const elapsed = (performance.now() - startedAt) / 1000;
 const sorted = samplesMs.subarray(0, count).sort();
 const at = (share) => sorted[Math.min(count - 1, Math.floor(count * share))];
-console.log(JSON.stringify({ rps: count / elapsed, p50: at(0.5), p99: at(0.99) }));
+console.log(JSON.stringify({ count, rps: count / elapsed, p50: at(0.5), p99: at(0.99) }));

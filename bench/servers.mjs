@@ -1,6 +1,6 @@
 // Starts what is measured, and the load on it, each on a core of its own where the system has taskset.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -29,12 +29,13 @@ export async function startApp(env) {
   cpSync(path("__tests__/app"), root, { recursive: true });
   symlinkSync(path("../node_modules"), join(root, "node_modules"));
   const args = [path("../runtime/__tests__/run-app.mjs"), root, "127.0.0.1:0"];
-  const { address, stop } = await startServer([...nodeOptions(), ...args], {
+  const { address, pid, stop } = await startServer([...nodeOptions(), ...args], {
     ENCORE_LOG_FILE: join(root, "log"),
     ...env,
   });
   return {
     address,
+    pid,
     stop: async () => {
       await stop();
       rmSync(root, { recursive: true });
@@ -61,18 +62,34 @@ async function startServer(args, env) {
       child.kill("SIGTERM");
       return ended;
     };
-    return { address, stop };
+    return { address, pid: child.pid, stop };
   }
   throw new Error(`Cannot start ${args.join(" ")}: it ended`);
 }
 
-/** The load of `connections` on one path of a server: { rps, p50, p99 }. */
-export async function load({ address }, { connections, seconds, path: target }) {
+/** The load of `connections` on one path of a server: { count, rps, p50, p99, cpu }. */
+export async function load({ address, pid }, { connections, seconds, path: target }) {
   const args = [path("load.mjs"), address, String(connections), String(seconds), target];
+  const before = cpuUs(pid);
   const child = start(LOAD_CORE, args);
   let output = "";
   for await (const chunk of child.stdout) output += chunk;
-  return JSON.parse(output);
+  const figures = JSON.parse(output);
+  return { ...figures, cpu: (cpuUs(pid) - before) / figures.count };
+}
+
+/** Linux counts processor time in ticks of 10 ms. */
+const TICK_US = 10_000;
+
+/** Processor time that a process has used, in microseconds; NaN where the system does not tell. */
+function cpuUs(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  } catch {
+    return Number.NaN;
+  }
 }
 
 /** The middle one of several runs, by requests a second. */

@@ -39,5 +39,11 @@ function key(service: string, name: string): string {
  */
 export function isolated<T>(run: () => T | Promise<T>): Promise<T> {
   const resource = new AsyncResource("EncoreRequest");
-  return resource.runInAsyncScope(async () => run());
+  try {
+    // Not an async function: while contexts are followed each promise costs, and so does each await.
+    return Promise.resolve(resource.runInAsyncScope(run));
+  } catch (error) {
+    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- whatever the application threw
+    return Promise.reject(error);
+  }
 }

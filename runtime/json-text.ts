@@ -64,10 +64,13 @@ function objectText(value: object, depth: number): string {
   if (Array.isArray(value)) return `[${value.map((item) => jsonText(item, depth + 1)).join(",")}]`;
   // oxlint-disable-next-line typescript/no-base-to-string -- a Decimal has a toString of its own
   if (isDecimal(value)) return JSON.stringify(value.toString());
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .map(([key, member]) => `${JSON.stringify(key)}:${jsonText(member, depth + 1)}`);
-  return `{${members.join(",")}}`;
+  let members = "";
+  for (const key of Object.keys(value)) {
+    const member = (value as Record<string, unknown>)[key];
+    if (member === undefined) continue;
+    members += `${members === "" ? "" : ","}${JSON.stringify(key)}:${jsonText(member, depth + 1)}`;
+  }
+  return `{${members}}`;
 }
 
 /** A token that is a string, or a whole number long enough to lose digits in a double. */

@@ -116,6 +116,20 @@ export class Logger {
   }
 }
 
+/** As `Logger.log` writes it, without its sorting: there are two of these for every request. */
+export function requestLine(request: Request, message: string, ending: string): string {
+  const fields = request.logFields();
+  const member = (name: string): string => {
+    const value = fields[name];
+    return value === undefined ? "" : `"${name}":${JSON.stringify(value)},`;
+  };
+  const body =
+    `${ending}${member("endpoint")}"level":"info","message":"${message}",${member("service")}` +
+    `${member("span_id")}${member("subscription")}"time":"${new Date().toISOString()}",` +
+    `${member("topic")}${member("trace_id")}${member("uid")}${member("x_correlation_id")}`;
+  return `{${body.slice(0, -1)}}\n`;
+}
+
 function addError(values: Record<string, unknown>, error: unknown): void {
   const failure = failureOf(error);
   values["error"] = failure.internalMessage ?? failure.message;
@@ -157,7 +171,19 @@ export class RuntimeLog {
   readonly #logger = new Logger(this.#level);
 
   /** Whether a request's start and end are printed. */
-  readonly requests = this.#level <= LogLevel.Info;
+  readonly #requests = this.#level <= LogLevel.Info;
+
+  started(request: Request): void {
+    if (this.#requests) lines.add(requestLine(request, "starting request", ""));
+  }
+
+  completed(request: Request, code: string, durationMs: number): void {
+    if (!this.#requests) return;
+    const duration = Math.round(durationMs * 1000) / 1000;
+    lines.add(
+      requestLine(request, "request completed", `"code":"${code}","duration":${duration},`),
+    );
+  }
 
   info(request: Request | null, message: string, fields?: Fields): void {
     this.#logger.log(request, LogLevel.Info, message, undefined, undefined, fields);

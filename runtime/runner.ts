@@ -2,6 +2,7 @@ import type { AppModel, EndpointModel } from "./app-model";
 import { Failure, failureOf, internalFailure, invalidArgument } from "./http/errors";
 import { isolated, type Handlers, type HandlerResult } from "./handlers";
 import type { RuntimeLog } from "./log";
+import { setField } from "./http/payload-decode";
 import {
   EndpointCodec,
   type CodecContext,
@@ -83,8 +84,8 @@ export class Runner {
 
   request(invocation: Invocation, payload: unknown): Request {
     const { endpoint, wire, path, pathAndQuery, headers, userId, authData, trace } = invocation;
-    const pathParams = { ...wire.pathParams };
-    const call = { endpoint, method: wire.method, path, pathAndQuery, pathParams, headers };
+    const { method, pathParams } = wire;
+    const call = { endpoint, method, path, pathAndQuery, pathParams, headers };
     return new Request({ payload, trace, userId, authData, call });
   }
 
@@ -102,15 +103,15 @@ export class Runner {
   /** Logs the start and end of a piece of work that the process does not wait for at its end. */
   async log<T>(request: Request, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
-    if (this.#log.requests) this.#log.info(request, "starting request");
+    this.#log.started(request);
     try {
       const result = await work();
-      this.#logEnd(request, "ok", started);
+      this.#log.completed(request, "ok", performance.now() - started);
       return result;
     } catch (error) {
       const failure = failureOf(error);
       this.#log.error(request, "request failed", failure);
-      this.#logEnd(request, failure.code, started);
+      this.#log.completed(request, failure.code, performance.now() - started);
       throw error;
     }
   }
@@ -120,19 +121,23 @@ export class Runner {
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
-
-  #logEnd(request: Request, code: string, started: number): void {
-    if (!this.#log.requests) return;
-    const duration = Math.round((performance.now() - started) * 1000) / 1000;
-    this.#log.info(request, "request completed", { code, duration });
-  }
 }
 
+type PathParams = Readonly<Record<string, string>>;
+
 /** @throws Failure when a parameter is no valid UTF-8 */
-export function decodePathParams(params: Readonly<Record<string, string>>): Record<string, string> {
+export function decodePathParams(params: PathParams): PathParams {
+  const names = Object.keys(params);
+  if (!names.some((name) => params[name]?.includes("%"))) return params;
+  const decoded: Record<string, string> = {};
+  for (const name of names) setField(decoded, name, decodePercent(params[name] ?? ""));
+  return decoded;
+}
+
+/** A percent sign that no two hexadecimal digits follow stands for itself. */
+function decodePercent(text: string): string {
   try {
-    const decoded = Object.entries(params).map(([k, v]) => [k, decodeURIComponent(v)] as const);
-    return Object.fromEntries(decoded);
+    return decodeURIComponent(text.replace(/%(?![0-9a-f]{2})/gi, "%25"));
   } catch {
     throw invalidArgument("unable to parse path params");
   }

@@ -48,7 +48,7 @@ export class Authenticator {
 
   async #ask(wire: WireRequest, trace: Trace): Promise<AuthData> {
     // Whatever the request's method, these parameters are read as a GET's.
-    const payload = this.#codec.decode({ ...wire, method: "GET" });
+    const payload = this.#codec.decode(wire, "GET");
     const { service, name } = this.#model;
     const request = new Request({ payload, trace: childTrace(trace), handler: { service, name } });
     const data = await this.#runner.track(request, () => isolated(() => this.#handler(request)));

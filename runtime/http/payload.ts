@@ -69,8 +69,8 @@ export class RequestCodec {
   }
 
   /** @throws Failure `invalid_argument` */
-  decode(wire: WireRequest): Record<string, unknown> {
-    const shape = this.#shape(wire.method);
+  decode(wire: WireRequest, method = wire.method): Record<string, unknown> {
+    const shape = this.#shape(method);
     const path = this.#decodePath(shape, wire.pathParams);
     const query = this.#decodeQuery(shape, wire.query);
     const header = this.#decodeNamed(shape.header, "header", (field) =>
