@@ -14,8 +14,12 @@ it("writes the lines of requests with their keys in order", () => {
       payload: null,
       trace: { ...trace, correlationId: null },
       message: {
-        ...{ service: "front", topic: "moved", subscription: "s", id: "1" },
-        ...{ publishedAt: "", attempt: 1 },
+        service: "front",
+        topic: "moved",
+        subscription: "s",
+        id: "1",
+        publishedAt: "",
+        attempt: 1,
       },
     }),
   ];
@@ -27,7 +31,10 @@ it("writes the lines of requests with their keys in order", () => {
     expect(time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
     expect(rest).toEqual({
       ...request.logFields(),
-      ...{ code: "ok", duration: 0.5, level: "info", message: "request completed" },
+      code: "ok",
+      duration: 0.5,
+      level: "info",
+      message: "request completed",
     });
     expect(line.endsWith("}\n")).toBe(true);
   }

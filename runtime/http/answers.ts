@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
 import { failureJson, type Failure } from "./errors";
-import type { HttpRequest } from "./http-request";
 import type { WireResponse } from "./payload";
 
 export function sendResult(response: ServerResponse, result: WireResponse): void {
@@ -11,23 +10,16 @@ export function sendResult(response: ServerResponse, result: WireResponse): void
 }
 
 /** @param toInside whether a service of the application asked */
-export function sendFailure(
-  request: HttpRequest,
-  response: ServerResponse,
-  failure: Failure,
-  toInside = false,
-): void {
-  // What is left of a body that is too long need not come.
-  const tooLate = !request.message.complete && failure.message.includes("length limit");
-  if (tooLate) response.setHeader("connection", "close");
+export function sendFailure(response: ServerResponse, failure: Failure, toInside = false): void {
   sendJson(response, failure.status, failureJson(failure, toInside));
 }
 
 export function sendJson(response: ServerResponse, status: number, json: string): void {
-  // Bytes, not text: Node would write the head in the text's encoding, and headers are Latin-1.
-  const body = Buffer.from(json);
-  const headers = { "content-type": "application/json", "content-length": body.length };
-  response.writeHead(status, headers).end(body);
+  const length = Buffer.byteLength(json);
+  response.writeHead(status, { "content-type": "application/json", "content-length": length });
+  // Headers are Latin-1. Text of one byte each leaves with them, in one write; other text on its own.
+  if (length === json.length) response.end(json, "latin1");
+  else response.end(Buffer.from(json));
 }
 
 /** The path is there, the method is not. */

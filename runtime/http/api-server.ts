@@ -46,7 +46,7 @@ export class ApiServer implements Answering {
       if (response.headersSent) return void response.destroy();
       if (inbound !== null) response.setHeader("x-encore-trace-id", inbound.trace.traceId);
       const toInside = mayCallPrivate(inbound?.caller ?? null);
-      sendFailure(request, response, failureOf(error), toInside);
+      sendFailure(response, failureOf(error), toInside);
     }
   }
 }

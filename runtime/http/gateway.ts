@@ -36,6 +36,9 @@ export interface GatewayOptions {
   readonly streams: Streams;
 }
 
+/** Node knows more. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]);
+
 /** The application's door: routes, answers CORS, asks who is there, and hands on. */
 export class Gateway implements Answering {
   readonly isGateway = true;
@@ -56,6 +59,9 @@ export class Gateway implements Answering {
     if (request.method === "OPTIONS") return this.#answerPreflight(request, response);
     let inbound: Inbound | null = null;
     try {
+      if (!METHODS.has(request.method)) {
+        throw new GatewayFailure("invalid_argument", "invalid method");
+      }
       inbound = this.#readInbound(request);
       const match = this.#options.router.route(request.method, request.path);
       await this.#hand(request, response, match, inbound);
@@ -170,7 +176,7 @@ export class Gateway implements Answering {
       response.setHeader("server", "Pingora");
       response.setHeader("cache-control", "private, no-store");
     }
-    sendFailure(request, response, failure, !isOwn && mayCallPrivate(inbound?.caller ?? null));
+    sendFailure(response, failure, !isOwn && mayCallPrivate(inbound?.caller ?? null));
   }
 
   #decorate(request: HttpRequest, response: ServerResponse, inbound: Inbound | null): void {

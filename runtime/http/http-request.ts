@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { parseCookies } from "./cookies";
 import { isMetaHeader } from "../remote/call-meta";
-import { Failure, invalidArgument } from "./errors";
+import { type Failure, invalidArgument } from "./errors";
+import { bodyText } from "./json-body";
+import { LIMITS } from "./limits";
 import type { WireRequest } from "./payload";
 
 type HeaderValues = Record<string, string | readonly string[]>;
@@ -16,13 +18,17 @@ export class HttpRequest {
   readonly #queryText: string;
   #received: HeaderValues | null = null;
   #headers: HeaderValues | null = null;
+  #query: ReadonlyMap<string, readonly string[]> | null = null;
+  #cookies: Readonly<Record<string, string>> | null = null;
 
   /** @param throughGateway whether this process is the first that the request comes to */
   constructor(message: IncomingMessage, throughGateway: boolean) {
     this.message = message;
     this.#throughGateway = throughGateway;
     this.method = message.method ?? "GET";
-    this.pathAndQuery = originForm(message.url ?? "/");
+    const target = message.url ?? "/";
+    const fragment = target.indexOf("#");
+    this.pathAndQuery = fragment < 0 ? target : target.slice(0, fragment);
     const mark = this.pathAndQuery.indexOf("?");
     this.path = mark < 0 ? this.pathAndQuery : this.pathAndQuery.slice(0, mark);
     this.#queryText = mark < 0 ? "" : this.pathAndQuery.slice(mark + 1);
@@ -54,24 +60,48 @@ export class HttpRequest {
     return typeof value === "string" ? value : value?.[0];
   }
 
+  get query(): ReadonlyMap<string, readonly string[]> {
+    this.#query ??= parseQuery(this.#queryText);
+    return this.#query;
+  }
+
+  get cookies(): Readonly<Record<string, string>> {
+    this.#cookies ??= parseCookies(this.header("cookie"));
+    return this.#cookies;
+  }
+
   wire(pathParams: Readonly<Record<string, string>>, body: string): WireRequest {
-    return {
-      method: this.method,
-      pathParams,
-      query: parseQuery(this.#queryText),
-      headers: this.headers,
-      cookies: parseCookies(this.header("cookie")),
-      body,
-    };
+    return new HttpWire(this, pathParams, body);
   }
 }
 
-/** The target of a request to a proxy names the host too; only path and query count. */
-function originForm(target: string): string {
-  if (target.startsWith("/")) return target;
-  const match = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(target);
-  const rest = match?.[1] ?? "";
-  return rest.startsWith("/") ? rest : `/${rest}`;
+/** Takes apart only what is asked for: most endpoints declare no header and no cookie. */
+class HttpWire implements WireRequest {
+  readonly #request: HttpRequest;
+  readonly pathParams: Readonly<Record<string, string>>;
+  readonly body: string;
+
+  constructor(request: HttpRequest, pathParams: Readonly<Record<string, string>>, body: string) {
+    this.#request = request;
+    this.pathParams = pathParams;
+    this.body = body;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get query(): WireRequest["query"] {
+    return this.#request.query;
+  }
+
+  get headers(): WireRequest["headers"] {
+    return this.#request.headers;
+  }
+
+  get cookies(): WireRequest["cookies"] {
+    return this.#request.cookies;
+  }
 }
 
 const EMPTY_QUERY: ReadonlyMap<string, readonly string[]> = new Map();
@@ -121,18 +151,23 @@ function unreadable(reason: string): Failure {
   return invalidArgument(`unable to read request body: ${reason}\n\nCaused by:\n    ${reason}`);
 }
 
-/** @throws Failure when it is longer than allowed, or the client goes away */
-export async function readBody(message: IncomingMessage, limit: number | null): Promise<string> {
+/** @throws Failure when it is longer than allowed, or the rest of it does not come */
+export async function readBody(
+  message: IncomingMessage,
+  limit: number | null,
+  idleMs = LIMITS.bodyIdleMs,
+): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
-  try {
-    for await (const chunk of message as AsyncIterable<Buffer>) {
+  await new Promise<void>((resolve, reject) => {
+    message.on("data", (chunk: Buffer) => {
       length += chunk.length;
-      if (limit !== null && length > limit) throw bodyTooLong();
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw error instanceof Failure ? error : unreadable((error as Error).message);
-  }
-  return (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8");
+      if (limit !== null && length > limit) reject(bodyTooLong());
+      else chunks.push(chunk);
+    });
+    message.once("end", resolve);
+    message.once("error", (error) => reject(unreadable(error.message)));
+    message.setTimeout(idleMs, () => reject(unreadable(`nothing came for ${idleMs} ms`)));
+  }).finally(() => message.setTimeout(0).removeAllListeners("data"));
+  return bodyText(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
 }

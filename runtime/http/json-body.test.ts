@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isDuplicate, parseBody } from "./json-body";
+import { bodyText, isDuplicate, parseBody } from "./json-body";
 
 /** Whole numbers beyond a double come out exact: here they are compared as doubles. */
 function asNumber(_key: string, value: unknown): unknown {
@@ -72,4 +72,25 @@ test.each([
   ["[".repeat(200), /recursion limit exceeded$/],
 ])("%s is refused", (text, message) => {
   expect(() => parseBody(text)).toThrow(message);
+});
+
+describe("bytes that are no UTF-8", () => {
+  const parse = (...parts: (string | number[])[]): unknown =>
+    parseBody(bodyText(Buffer.concat(parts.map((part) => Buffer.from(part as string)))));
+
+  test.each([
+    ["a byte that begins nothing", [0xff]],
+    ["too long a form", [0xc0, 0x80]],
+    ["half a surrogate pair", [0xed, 0xa0, 0x80]],
+    ["a sequence cut short", [0xe2, 0x82]],
+  ])("%s is refused where it stands", (_what, bytes) => {
+    expect(() => parse('{"a":["', bytes, '"]}')).toThrow("a[0]: invalid unicode code point");
+    expect(() => parse('{"', bytes, '":1}')).toThrow("invalid unicode code point");
+    expect(() => parse("[", bytes, "]")).toThrow("expected value");
+  });
+
+  test("leave the rest alone", () => {
+    expect(() => parse('["\u{1f480}","', [0xff], '"]')).toThrow("[1]: invalid");
+    expect(parse('["\u{1f480}"]', [0xff])).toEqual(["\u{1f480}"]);
+  });
 });

@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+
 /**
  * Reads the JSON of a body as Encore's decoder does, which differs from `JSON.parse`: a name that
  * occurs twice is known to have, whole numbers beyond a double are exact, half a surrogate pair is
@@ -19,6 +21,16 @@ const duplicates = new WeakMap<object, Set<string>>();
 /** Whether the object's text names a member more than once. */
 export function isDuplicate(object: object, name: string): boolean {
   return duplicates.get(object)?.has(name) ?? false;
+}
+
+/** Stands in a body's text for bytes that are no UTF-8, which no UTF-8 can spell. */
+const BROKEN = "\udc80";
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** The text of a body. What is no UTF-8 in it is found where it matters: by the parser. */
+export function bodyText(bytes: Buffer): string {
+  const text = bytes.toString("utf8");
+  return isUtf8(bytes) ? text : text.replaceAll("\ufffd", BROKEN);
 }
 
 /** @throws JsonError in the words of serde_json */
@@ -48,10 +60,12 @@ class Parser {
   readonly #text: string;
   /** Names and positions that lead to the value being read. */
   readonly #path: (string | number)[] = [];
+  readonly #isBroken: boolean;
   #at = 0;
 
   constructor(text: string) {
     this.#text = text;
+    this.#isBroken = text.includes(BROKEN);
   }
 
   parse(): unknown {
@@ -151,6 +165,7 @@ class Parser {
       }
       if (code === QUOTE) {
         result += this.#text.slice(from, this.#at);
+        if (this.#isBroken && LONE_SURROGATE.test(result)) this.#fail("invalid unicode code point");
         this.#at += 1;
         return result;
       }

@@ -2,22 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { letIn } from "../../shared/arrivals";
 import { sendJson, sendNothing } from "./answers";
 import { HttpRequest } from "./http-request";
+import { discardRest, guard, LIMITS, serverOptions, type Limits } from "./limits";
 import { acceptUpgrades, isUpgrade } from "./upgrades";
-
-/** Headers at most this large, together, are read; more is answered by Node with 431. */
-const MAX_HEADER_BYTES = 64 * 1024;
-
-/** As in Encore, an upload may take as long as it takes; only the head has Node's own time limit. */
-const NO_REQUEST_TIMEOUT = 0;
 
 /** How soon a drained connection is noticed: a fraction of the time that a shutdown has. */
 const IDLE_SWEEP_MS = 50;
-
-/**
- * How long an idle connection is kept. Longer than other processes keep theirs to us, so that it is
- * the caller who closes first: a request that meets a closing connection would fail.
- */
-const KEEP_ALIVE_MS = 75_000;
 
 /** Before the end nobody is kept waiting by those who never cease to connect. */
 const LET_IN_MS = 100;
@@ -45,25 +34,24 @@ export class Listener {
   readonly #health: Health;
   readonly #answering: Answering;
   readonly #server: Server;
+  readonly #limits: Limits;
   #draining = false;
   /** Accepted so far. */
   #connections = 0;
 
-  constructor(health: Health, answering: Answering) {
+  constructor(health: Health, answering: Answering, limits = LIMITS) {
     this.#health = health;
     this.#answering = answering;
-    const settings = {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      requestTimeout: NO_REQUEST_TIMEOUT,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-    };
+    this.#limits = limits;
     const requestOf = (message: IncomingMessage): HttpRequest =>
       new HttpRequest(message, answering.isGateway);
     const answer = (message: IncomingMessage, response: ServerResponse): void => {
       void this.#answer(requestOf(message), response);
     };
-    this.#server = createServer(settings, answer);
-    acceptUpgrades(this.#server, createServer(settings, answer), (message) => {
+    this.#server = createServer(serverOptions(limits));
+    const plain = createServer(serverOptions(limits));
+    for (const server of [this.#server, plain]) guard(server, limits, answer);
+    acceptUpgrades(this.#server, plain, (message) => {
       const { method, path } = requestOf(message);
       return answering.leadsToStream(method, path);
     });
@@ -112,8 +100,7 @@ export class Listener {
     if (request.path === HEALTH_PATH) return this.#answerHealth(response);
     if (request.path.startsWith(OWN_PATHS)) return sendNothing(response);
     await this.#answering.answer(request, response);
-    // A body that nobody read would keep the connection from its next request.
-    if (!request.message.readableEnded && !isUpgrade(request.message)) request.message.resume();
+    if (!isUpgrade(request.message)) discardRest(request.message, this.#limits);
   }
 
   #answerHealth(response: ServerResponse): void {

@@ -149,7 +149,7 @@ function decodeNumber(schema: Schema, value: unknown, path: string, context: Dec
   if (!context.fromStrings || typeof value !== "string") {
     return mismatch(schema, value, path, context);
   }
-  if (NUMBER_TEXT.test(value)) return Number(value);
+  if (NUMBER_TEXT.test(value) && Number.isFinite(Number(value))) return Number(value);
   throw new DecodeError(path, `expected a number, got ${value}`);
 }
 

@@ -43,6 +43,8 @@ describe("a path", () => {
     ["/v1//more", "none"],
     ["//v1/a", "none"],
     ["/v1/a%2Fb", ["/v1/:id", { id: "a%2Fb" }]],
+    ["http://a.example/v1/a", "none"],
+    ["*", "none"],
   ])("%s leads to %j", (path, expected) => {
     expect(routed(paths, path)).toEqual(expected);
   });

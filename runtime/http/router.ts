@@ -1,5 +1,6 @@
 import type { EndpointModel } from "../app-model";
 import { parsePathPattern, type PathSegment } from "./path-pattern";
+import { setField } from "./payload-decode";
 
 /** What a request's path and method lead to. */
 export interface FoundRoute {
@@ -55,6 +56,7 @@ export class Router {
 
   /** As the server behind the gateway routes: the path decides, then the method fits or not. */
   match(method: string, path: string): RouteMatch {
+    if (!path.startsWith("/")) return { kind: "none" };
     const segments = path.slice(1).split("/");
     const main = find(this.#main, segments, 0, []);
     if (main !== null) return choose(main, method);
@@ -64,6 +66,8 @@ export class Router {
 
   /** As the gateway routes: to a fallback as well when only the method does not fit. */
   route(method: string, path: string): GatewayMatch {
+    // A target that names a host as well leads nowhere.
+    if (!path.startsWith("/")) return { kind: "none" };
     const segments = path.slice(1).split("/");
     const main = find(this.#main, segments, 0, []);
     const first = main && chooseExactly(main, method);
@@ -153,7 +157,8 @@ function chooseExactly({ leaves, values }: Found, method: string): FoundRoute | 
 }
 
 function foundRoute({ endpoint, names }: Leaf, values: readonly string[]): FoundRoute {
-  const params = Object.fromEntries(names.map((name, index) => [name, values[index] ?? ""]));
+  const params: Record<string, string> = {};
+  for (let at = 0; at < names.length; at++) setField(params, names[at] ?? "", values[at] ?? "");
   return { kind: "found", endpoint, params };
 }
 
