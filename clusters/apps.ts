@@ -13,8 +13,8 @@ const DEFAULT_LINES = 100;
 const DEPLOY_TIMEOUT_MS = 600_000;
 /** A stop, and a start that may take long. */
 const RESTART_TIMEOUT_MS = 300_000;
-/** One that lists and reads files is out of order when it takes longer. */
-const READ_TIMEOUT_MS = 10_000;
+/** A cluster that was added a moment ago is waited for 3 s; whoever looks at the whole waits for the slowest. */
+const READ_TIMEOUT_MS = 5_000;
 
 /** One running incarnation of a repl in a cluster. */
 export interface Container {
