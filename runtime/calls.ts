@@ -111,13 +111,12 @@ export function outgoingCall(
 }
 
 /** The same call as its callee sees it, in the same process. */
-export function localInvocation({ meta, ...call }: OutgoingCall): Invocation {
-  return {
-    ...call,
-    ...meta,
-    headers: () => call.wire.headers as Record<string, string>,
-    trace: meta.trace === null ? newTrace() : childTrace(meta.trace),
-  };
+export function localInvocation(call: OutgoingCall): Invocation {
+  const { endpoint, wire, path, pathAndQuery, meta } = call;
+  const { caller, userId, authData } = meta;
+  const trace = meta.trace === null ? newTrace() : childTrace(meta.trace);
+  const headers = (): Record<string, string> => wire.headers as Record<string, string>;
+  return { endpoint, wire, path, pathAndQuery, headers, caller, userId, authData, trace };
 }
 
 function encodeRequest(encode: () => WireRequest): WireRequest {
@@ -141,6 +140,7 @@ function callPath(endpoint: EndpointModel, wire: WireRequest): string {
 }
 
 function queryText(wire: WireRequest): string {
+  if (wire.query.size === 0) return "";
   const search = new URLSearchParams();
   for (const [key, values] of wire.query) for (const value of values) search.append(key, value);
   const text = search.toString();

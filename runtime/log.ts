@@ -49,7 +49,10 @@ class Output {
   }
 }
 
-/** Lines of one turn of the event loop leave in one write: a request costs no system call. */
+/** Lines wait so long for others: a system call for each would cost more than to make them. */
+const FLUSH_AFTER_MS = 5;
+
+/** Lines leave together. What is still there when the process ends leaves then. */
 class LineBuffer {
   #lines: string[] = [];
   readonly #output = new Output();
@@ -59,7 +62,7 @@ class LineBuffer {
   }
 
   add(line: string): void {
-    if (this.#lines.length === 0) setImmediate(() => this.flush());
+    if (this.#lines.length === 0) setTimeout(() => this.flush(), FLUSH_AFTER_MS).unref();
     this.#lines.push(line);
   }
 

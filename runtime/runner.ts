@@ -90,18 +90,20 @@ export class Runner {
   }
 
   /** Counts a piece of work as in flight, and logs its start and end. */
-  async track<T>(request: Request, work: () => Promise<T>): Promise<T> {
+  track<T>(request: Request, work: () => Promise<T>): Promise<T> {
     this.#inFlight += 1;
-    try {
-      return await this.log(request, work);
-    } finally {
+    return this.#follow(request, work, () => {
       this.#inFlight -= 1;
       if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    }
+    });
   }
 
   /** Logs the start and end of a piece of work that the process does not wait for at its end. */
-  async log<T>(request: Request, work: () => Promise<T>): Promise<T> {
+  log<T>(request: Request, work: () => Promise<T>): Promise<T> {
+    return this.#follow(request, work, () => {});
+  }
+
+  async #follow<T>(request: Request, work: () => Promise<T>, ended: () => void): Promise<T> {
     const started = performance.now();
     this.#log.started(request);
     try {
@@ -113,6 +115,8 @@ export class Runner {
       this.#log.error(request, "request failed", failure);
       this.#log.completed(request, failure.code, performance.now() - started);
       throw error;
+    } finally {
+      ended();
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { AppModel } from "../app-model";
 import type { CorsConfig } from "../infra-config";
 
@@ -12,6 +13,7 @@ const ALWAYS_ALLOWED = [
   "x-requested-with",
 ];
 const ALWAYS_EXPOSED = ["x-request-id", "x-correlation-id", "x-encore-trace-id"];
+const ALLOW_ORIGIN = "access-control-allow-origin";
 const VARY = "origin, access-control-request-method, access-control-request-headers";
 
 type HeaderMap = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -35,14 +37,13 @@ export class Cors {
     this.#withoutCredentials = open === null ? () => true : originSet(open);
   }
 
-  /** What every answer of the gateway carries. */
-  headers(request: HeaderMap): Record<string, string> {
-    return {
-      ...this.#origin(request, hasCredentials(request)),
-      vary: VARY,
-      "access-control-allow-credentials": "true",
-      "access-control-expose-headers": this.#exposeHeaders,
-    };
+  /** Sets what every answer of the gateway carries. */
+  decorate(request: HeaderMap, response: ServerResponse): void {
+    const origin = this.#origin(request, hasCredentials(request));
+    if (origin !== null) response.setHeader(ALLOW_ORIGIN, origin);
+    response.setHeader("vary", VARY);
+    response.setHeader("access-control-allow-credentials", "true");
+    response.setHeader("access-control-expose-headers", this.#exposeHeaders);
   }
 
   /** The answer to OPTIONS, which the gateway gives by itself, whatever the path. */
@@ -52,8 +53,9 @@ export class Cors {
     const asksCredentials = asked
       .split(",")
       .some((name) => ["authorization", "cookie"].includes(name.trim().toLowerCase()));
+    const origin = this.#origin(request, hasCredentials(request) || asksCredentials);
     return {
-      ...this.#origin(request, hasCredentials(request) || asksCredentials),
+      ...(origin === null ? {} : { [ALLOW_ORIGIN]: origin }),
       vary: VARY,
       "access-control-allow-credentials": "true",
       "access-control-allow-headers": this.#mirrorHeaders ? asked : this.#allowHeaders,
@@ -61,10 +63,11 @@ export class Cors {
     };
   }
 
-  #origin(request: HeaderMap, withCredentials: boolean): Record<string, string> {
+  /** The origin that may look at the answer; null when there is none. */
+  #origin(request: HeaderMap, withCredentials: boolean): string | null {
     const origin = text(request["origin"]);
     const allows = withCredentials ? this.#withCredentials : this.#withoutCredentials;
-    return origin !== "" && allows(origin) ? { "access-control-allow-origin": origin } : {};
+    return origin !== "" && allows(origin) ? origin : null;
   }
 }
 

@@ -61,17 +61,14 @@ export class Endpoints {
   }
 
   async #runTyped(exchange: Exchange): Promise<void> {
+    const { request, response, endpoint, decorate } = exchange;
+    const { runner } = this.#options;
     const params = decodePathParams(exchange.params);
-    const body = await this.#readTypedBody(exchange);
-    const result = await this.#options.runner.run(invocationOf(exchange, params, body));
-    exchange.decorate();
-    sendResult(exchange.response, result);
-  }
-
-  #readTypedBody({ request, endpoint }: Exchange): Promise<string> | string {
-    const { message, method } = request;
-    const { request: codec } = this.#options.runner.codec(endpoint);
-    return codec.readsBody(method) ? readBody(message, endpoint.bodyLimit) : "";
+    const hasBody = runner.codec(endpoint).request.readsBody(request.method);
+    const body = hasBody ? await readBody(request.message, endpoint.bodyLimit) : "";
+    const result = await runner.run(invocationOf(exchange, params, body));
+    decorate();
+    sendResult(response, result);
   }
 
   async #runRaw(exchange: Exchange): Promise<void> {
@@ -123,7 +120,9 @@ function invocationOf(
   params: Readonly<Record<string, string>>,
   body: string,
 ): Invocation {
+  const { caller, userId, authData, trace } = inbound;
   const { path, pathAndQuery } = request;
   const wire = request.wire(params, body);
-  return { ...inbound, endpoint, wire, path, pathAndQuery, headers: () => request.headers };
+  const headers = (): HttpRequest["headers"] => request.headers;
+  return { endpoint, wire, path, pathAndQuery, headers, caller, userId, authData, trace };
 }

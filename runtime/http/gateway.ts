@@ -92,7 +92,11 @@ export class Gateway implements Answering {
   ): Promise<void> {
     if (match.kind === "none") throw new GatewayFailure("not_found", "endpoint not found");
     if (match.kind === "wrongMethod") throw new GatewayFailure("not_found", "no route for method");
-    const authenticated = await this.#authenticate(request, match, inbound);
+    const { authenticator } = this.#options;
+    const authenticated =
+      authenticator === null
+        ? inbound
+        : await this.#authenticate(authenticator, request, match, inbound);
     const decorate = (): void => this.#decorate(request, response, inbound);
     const { service } = match.endpoint;
     if (!this.#options.isHosted(service)) {
@@ -147,12 +151,11 @@ export class Gateway implements Answering {
   }
 
   async #authenticate(
+    authenticator: Authenticator,
     request: HttpRequest,
     { endpoint }: FoundRoute,
     inbound: Inbound,
   ): Promise<Inbound> {
-    const { authenticator } = this.#options;
-    if (authenticator === null) return inbound;
     try {
       const wire = request.wire({}, "");
       const authData = await authenticator.authenticate(endpoint, wire, inbound.trace);
@@ -180,8 +183,7 @@ export class Gateway implements Answering {
   }
 
   #decorate(request: HttpRequest, response: ServerResponse, inbound: Inbound | null): void {
-    const headers = this.#options.cors.headers(request.message.headers);
-    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    this.#options.cors.decorate(request.message.headers, response);
     if (inbound === null || response.hasHeader("x-encore-trace-id")) return;
     response.setHeader("x-encore-trace-id", inbound.trace.traceId);
   }

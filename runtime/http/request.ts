@@ -49,7 +49,7 @@ export interface RequestParts {
 /** The native request: what the SDK's `currentRequest()` and the handlers read. */
 export class Request {
   readonly #parts: RequestParts;
-  readonly #startedAt = new Date();
+  readonly #startedAtMs = Date.now();
   /** The SDK's middlewares leave their data here. */
   middlewareData: unknown;
 
@@ -77,7 +77,7 @@ export class Request {
   meta(): Record<string, unknown> {
     const { trace, call, message, payload } = this.#parts;
     return {
-      startedAt: this.#startedAt.toISOString().replace(/\.\d+Z$/, "Z"),
+      startedAt: new Date(this.#startedAtMs).toISOString().replace(/\.\d+Z$/, "Z"),
       trace: {
         traceId: trace.traceId,
         spanId: trace.spanId,

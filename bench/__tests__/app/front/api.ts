@@ -12,8 +12,10 @@ interface Order {
 }
 
 interface Timing {
-  /** Microseconds for each call. */
+  /** Microseconds for each call, in each round. */
   us: number[];
+  /** Of which the process was on a processor; the garbage collector's threads included. */
+  cpuUs: number[];
 }
 
 export const hello = api(
@@ -33,14 +35,18 @@ export const calls = api(
   { expose: true, method: "POST", path: "/v1/calls" },
   async ({ rounds }: { rounds: number }): Promise<Timing> => {
     const us: number[] = [];
+    const cpuUs: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const started = performance.now();
+      const before = process.cpuUsage();
       for (let count = 0; count < CALLS_IN_ROUND; count++) {
         await back.reserve({ item: "a", count: 1, tags: ["x", "y"] });
       }
       us.push(performance.now() - started);
+      const { user, system } = process.cpuUsage(before);
+      cpuUs.push((user + system) / CALLS_IN_ROUND);
     }
-    return { us };
+    return { us, cpuUs };
   },
 );
 
