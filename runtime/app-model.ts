@@ -1,3 +1,5 @@
+import type { MigrationSource } from "./sql/migration-files";
+
 /**
  * What the source of an Encore application declares: the product of reading it, and the only thing
  * that the rest of the runtime knows of the source. Plain JSON, so that it can be cached and handed
@@ -78,6 +80,7 @@ export interface DatabaseModel {
   readonly at: SourcePosition;
   /** Relative to the root; null when it has no migrations. */
   readonly migrationsDir: string | null;
+  readonly migrationSource: MigrationSource;
 }
 
 export interface TopicModel {

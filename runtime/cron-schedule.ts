@@ -19,7 +19,10 @@ const FIELDS: readonly Field[] = [
 ];
 
 /** When a cron job runs next, strictly after `after` (both milliseconds since 1970); null: never. */
-export function nextRun(cron: CronModel, after: number): number | null {
+export function nextRun(
+  cron: Pick<CronModel, "everyMinutes" | "schedule">,
+  after: number,
+): number | null {
   if (cron.everyMinutes !== null) {
     const period = cron.everyMinutes * MINUTE_MS;
     return (Math.floor(after / period) + 1) * period;

@@ -1,4 +1,3 @@
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type {
   AppModel,
@@ -10,6 +9,7 @@ import type {
   TopicModel,
   ValidationRule,
 } from "../app-model";
+import { listMigrations } from "../sql/migration-files";
 import { parsePathPattern, pathParams } from "../http/path-pattern";
 
 const DEFAULT_CONCURRENCY = 100;
@@ -108,14 +108,10 @@ function endpointOf(endpoint: EndpointModel, types: Types): Json {
   };
 }
 
-function databaseOf(root: string, { name, migrationsDir }: DatabaseModel): Json {
-  const files = migrationsDir === null ? [] : readdirSync(join(root, migrationsDir));
-  const migrations = files
-    .filter((file) => file.endsWith(".up.sql"))
-    .map((file) => ({ file, number: Number.parseInt(file, 10) }))
-    .sort((a, b) => a.number - b.number)
-    .map(({ file, number }) => `${number} ${file}`);
-  return { name, migrations };
+function databaseOf(root: string, database: DatabaseModel): Json {
+  const { name, migrationsDir: dir, migrationSource: source } = database;
+  const files = dir === null ? [] : listMigrations(join(root, dir), source);
+  return { name, migrations: files.map(({ version, file }) => `${version} ${file}`) };
 }
 
 function topicOf(model: AppModel, topic: TopicModel): Json {

@@ -18,7 +18,6 @@ import {
   readBucket,
   readCron,
   readDatabase,
-  readMetric,
   readSecret,
   readSubscription,
   readTopic,
@@ -26,6 +25,7 @@ import {
   type FoundCron,
   type FoundSubscription,
 } from "./infrastructure";
+import { readMetric } from "./metrics";
 import { ModuleGraph, positionOf, type Module } from "./modules";
 import { checkQueries } from "./queries";
 import { findReferences, type Reference } from "./references";
@@ -142,6 +142,11 @@ class Reader {
   #readReference(ref: Reference): void {
     const read = READERS[`${ref.package} ${ref.name}`];
     if (read === undefined) return;
+    if (ref.binding.kind === "inner") {
+      const message = `variable ${ref.binding.name} holds a resource and is not at the top level of its file: declare it there`;
+      this.faults.add(positionOf(ref.module, ref.node), message);
+      return;
+    }
     attempt(this.#context, ref.module, ref.node, () => read(this, ref));
   }
 
@@ -156,8 +161,10 @@ class Reader {
   }
 
   #declare(ref: Reference, kind: Bound["kind"], name: string): void {
-    if (ref.binding.name === null) return;
-    const key = `${ref.module.path}#${ref.binding.name}`;
+    const { binding } = ref;
+    const variable = binding.kind === "default" ? "default" : binding.name;
+    if (variable === null) return;
+    const key = `${ref.module.path}#${variable}`;
     this.#declared.push({ key, bound: { kind, name, made: ref.node } });
   }
 
@@ -203,11 +210,26 @@ class Reader {
   }
 
   authHandler(ref: Reference): void {
-    this.#authHandlers.push(readAuthHandler(this.#context, ref));
+    const found = readAuthHandler(this.#context, ref);
+    const [first] = this.#authHandlers;
+    if (first !== undefined) {
+      const place = `${first.model.at.file}:${first.model.at.line}`;
+      this.faults.add(
+        found.model.at,
+        `this is the second auth handler, the first is in ${place}: an application has one`,
+      );
+    }
+    this.#authHandlers.push(found);
   }
 
   cron(ref: Reference): void {
-    this.#crons.push(readCron(this.#context, ref));
+    const found = readCron(this.#context, ref);
+    this.#checkUnique(
+      "cron job",
+      found.model,
+      this.#crons.map(({ model }) => model),
+    );
+    this.#crons.push(found);
   }
 
   secret(ref: Reference): void {
@@ -216,6 +238,7 @@ class Reader {
 
   metric(ref: Reference): void {
     const model = readMetric(this.#context, ref);
+    this.#checkUnique("metric", model, this.#metrics);
     this.#metrics.push(model);
     this.#declare(ref, "metric", model.name);
   }

@@ -55,7 +55,7 @@ const KINDS: Readonly<Record<string, EndpointKind>> = {
 /** Reads one `api(…)`, `api.raw(…)`, `api.static(…)` or `api.stream…(…)`. */
 export function readEndpoint(context: Context, reference: Reference): EndpointModel {
   const { node, module, binding } = reference;
-  if (binding.kind !== "variable" || binding.insideFunction || binding.name === null) {
+  if (binding.kind !== "variable" || !binding.isValue || binding.name === null) {
     throw new ReadError(
       node,
       "an endpoint must be an exported variable: write export const name = api(…)",

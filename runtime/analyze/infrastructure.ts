@@ -1,7 +1,9 @@
-import { readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join, posix } from "node:path";
 import type * as TS from "typescript";
 import type { CronModel, DatabaseModel, SubscriptionModel, TopicModel } from "../app-model";
+import { nextRun } from "../cron-schedule";
+import { listMigrations, MIGRATION_SOURCES, type MigrationSource } from "../sql/migration-files";
 import { declarationKey, ReadError, type Context } from "./context";
 import { localPath } from "./endpoints";
 import {
@@ -9,6 +11,7 @@ import {
   LiteralError,
   countLiteral,
   objectLiteral,
+  shown,
   stringLiteral,
   type LiteralObject,
 } from "./literals";
@@ -21,6 +24,8 @@ export const NO_TOPIC =
   "topic not found: expected the variable of a new Topic, imported by its name";
 export const NO_ENDPOINT =
   "endpoint not found: expected the exported variable of an api(…), imported by its name";
+
+const NO_MIGRATIONS = { migrationsDir: null, migrationSource: null };
 
 const NO_OPTIONS: LiteralObject = new Map();
 
@@ -35,56 +40,48 @@ export function readDatabase(context: Context, reference: Reference): DatabaseMo
     name,
     service: context.services.of(module.path)?.name ?? null,
     at,
-    migrationsDir: migrations === undefined ? null : readMigrations(context, reference, migrations),
+    ...(migrations === undefined ? NO_MIGRATIONS : readMigrations(context, reference, migrations)),
   };
 }
 
-function readMigrations(context: Context, { module }: Reference, node: TS.Expression): string {
+type Migrations = Pick<DatabaseModel, "migrationsDir" | "migrationSource">;
+
+function readMigrations(context: Context, { module }: Reference, node: TS.Expression): Migrations {
   let pathNode = node;
-  let source: string | null = null;
+  let source: MigrationSource = null;
   if (ts.isObjectLiteralExpression(node)) {
     const config = objectLiteral(node, ["path", "source"]);
     pathNode = config.get("path") ?? node;
-    const sourceNode = config.get("source");
-    source = sourceNode === undefined ? null : stringLiteral(sourceNode);
+    source = readSource(config.get("source"));
   }
   const dir = posix.join(posix.dirname(module.path), localPath(pathNode));
   if (!statSync(join(context.root, dir), { throwIfNoEntry: false })?.isDirectory()) {
-    throw new ReadError(
-      pathNode,
-      `folder ${dir} of migrations does not exist: make it, or leave migrations out`,
-    );
+    const message = `folder ${dir} of migrations does not exist: make it, or leave migrations out`;
+    throw new ReadError(pathNode, message);
   }
-  if (source === null) checkMigrationNames(context.root, dir, pathNode);
-  return dir;
+  try {
+    listMigrations(join(context.root, dir), source);
+  } catch (error) {
+    throw new ReadError(pathNode, (error as Error).message);
+  }
+  return { migrationsDir: dir, migrationSource: source };
 }
 
-const MIGRATION_NAME = /^(\d+)_([^.]+)\.(up|down)\.sql$/;
-
-function checkMigrationNames(root: string, dir: string, node: TS.Node): void {
-  const byNumber = new Map<number, string>();
-  for (const file of readdirSync(join(root, dir)).sort()) {
-    if (!file.endsWith(".sql")) continue;
-    const match = MIGRATION_NAME.exec(file);
-    if (match === null) {
-      const message = `migration ${file} has no valid name: expected <number>_<name>.up.sql`;
-      throw new ReadError(node, message);
-    }
-    if (match[3] !== "up") continue;
-    const number = Number(match[1]);
-    const other = byNumber.get(number);
-    if (other !== undefined) {
-      const message = `migrations ${other} and ${file} have the same number: only one would run; renumber one`;
-      throw new ReadError(node, message);
-    }
-    byNumber.set(number, file);
-  }
+function readSource(node: TS.Expression | undefined): MigrationSource {
+  if (node === undefined) return null;
+  const text = stringLiteral(node);
+  if (MIGRATION_SOURCES.includes(text)) return text as MigrationSource;
+  const expected = MIGRATION_SOURCES.map((one) => `"${one}"`).join(", ");
+  throw new LiteralError(node, `source "${text}" of migrations is not known: expected ${expected}`);
 }
 
 /** `new Topic<Message>("name", { deliveryGuarantee })`; publishers are found later. */
 export function readTopic(context: Context, reference: Reference): TopicModel {
   const { node, module } = reference;
   const options = optionsAt(reference, 1, ["deliveryGuarantee", "orderingAttribute"]);
+  if (node.arguments?.[1] === undefined) {
+    throw new ReadError(node, 'a topic needs { deliveryGuarantee: "at-least-once" }');
+  }
   const message = node.typeArguments?.[0];
   if (message === undefined)
     throw new ReadError(
@@ -143,8 +140,8 @@ export function readSubscription(context: Context, reference: Reference): FoundS
       ? context.graph.lookUp(module, topicNode.text)
       : null;
   const topicKey = declarationKey(meaning);
-  if (topicNode === undefined || topicKey === null) {
-    throw new ReadError(node, NO_TOPIC);
+  if (topicNode === undefined || topicKey === null || topicKey.endsWith("#default")) {
+    throw new ReadError(importOf(reference, topicNode) ?? node, NO_TOPIC);
   }
   if (!options.has("handler"))
     throw new ReadError(
@@ -172,6 +169,12 @@ export function readSubscription(context: Context, reference: Reference): FoundS
   };
 }
 
+/** The import that should have brought the name in, and did not. */
+function importOf({ module }: Reference, node: TS.Node | undefined): TS.Node | undefined {
+  const name = node !== undefined && ts.isIdentifier(node) ? node.text : "";
+  return module.imports.get(name)?.node;
+}
+
 function numberOr(node: TS.Expression | undefined, otherwise: number): number {
   return node === undefined ? otherwise : countLiteral(node);
 }
@@ -187,7 +190,6 @@ export interface FoundCron {
   readonly model: Omit<CronModel, "service" | "endpoint">;
 }
 
-const MINUTE_MS = 60 * SECOND_MS;
 const MAX_EVERY_MINUTES = 24 * 60;
 
 export function readCron(context: Context, reference: Reference): FoundCron {
@@ -221,27 +223,42 @@ export function readCron(context: Context, reference: Reference): FoundCron {
 }
 
 function readEvery(node: TS.Expression): number {
-  const text = node.getText().slice(1, -1);
-  const minutes = durationLiteral(node) / MINUTE_MS;
+  const minutes = Math.floor(durationLiteral(node) / SECOND_MS) / 60;
   if (!Number.isInteger(minutes) || minutes === 0) {
-    throw new LiteralError(
-      node,
-      `every "${text}" is not whole minutes: expected for example "5m" or "1h"`,
-    );
+    const message = `every ${shown(node)} is not whole minutes: expected for example "5m" or "1h"`;
+    throw new LiteralError(node, message);
   }
   if (minutes > MAX_EVERY_MINUTES) {
-    throw new LiteralError(node, `every "${text}" is too long: expected at most "24h"`);
+    throw new LiteralError(node, `every ${shown(node)} is too long: expected at most "24h"`);
   }
   return minutes;
 }
 
+/** The fields that Encore's own parser takes: no names, and a step only from a star or a range. */
+const SCHEDULE_FIELDS = /^((\*|\d+-\d+)(\/[1-9]\d*)?|\d+)$/;
+const LAST_WEEKDAY = 6;
+
 function readSchedule(node: TS.Expression): string {
   const text = stringLiteral(node);
-  if (text.trim().split(/\s+/).length === 5) return text;
+  const fields = text.trim().split(/\s+/);
+  const items = fields.flatMap((field) => field.split(","));
+  const weekdays = (fields[4] ?? "").match(/\d+/g) ?? [];
+  const known =
+    items.every((item) => SCHEDULE_FIELDS.test(item)) &&
+    weekdays.every((day) => Number(day) <= LAST_WEEKDAY);
+  if (fields.length === 5 && known && comes(text)) return text;
   throw new LiteralError(
     node,
-    `schedule "${text}" must have five fields: expected for example "*/5 * * * *"`,
+    `schedule "${text}" never comes or has not five fields of numbers: expected for example "*/5 * * * *"`,
   );
+}
+
+function comes(schedule: string): boolean {
+  try {
+    return nextRun({ everyMinutes: null, schedule }, 0) !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** `secret("Name")`, at the top level of a service. */
@@ -255,7 +272,7 @@ export function readSecret(
       node,
       "a secret is declared at the top level of its file: move it out of the function",
     );
-  if (binding.kind !== "variable")
+  if (binding.name === null)
     throw new ReadError(node, 'a secret must be a variable: write const name = secret("Name")');
   const name = resourceName(reference, 0);
   const service = context.services.of(module.path);
@@ -277,33 +294,6 @@ export function readBucket(reference: Reference): string {
     reference.node,
     `bucket name "${name}" is not valid: expected up to 63 lower-case letters, digits and dashes`,
   );
-}
-
-/** `new Counter("name")`, `new GaugeGroup<Labels>("name")`. */
-export function readMetric(context: Context, reference: Reference) {
-  const { node, module, binding } = reference;
-  const name = resourceName(reference, 0);
-  if (!/^[a-z][a-z0-9_]*$/.test(name) || name.startsWith("e_")) {
-    throw new ReadError(
-      node,
-      `metric name "${name}" is not valid: expected up to 63 of a-z, 0-9 and _, without "e_" in front`,
-    );
-  }
-  const labelType = node.typeArguments?.[0];
-  const open =
-    labelType === undefined
-      ? null
-      : context.resolver.underlying(context.resolver.resolve(module, labelType));
-  const labels = open?.kind === "object" ? open.fields.map((field) => snakeCase(field.name)) : [];
-  if (labels.includes("service")) {
-    throw new ReadError(node, 'label "service" is Encore\'s own: give it another name');
-  }
-  const kind = reference.name.startsWith("Counter") ? ("counter" as const) : ("gauge" as const);
-  return { name, kind, at: positionOf(module, node), variable: binding.name, labels };
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 export function resourceName(reference: Reference, index: number): string {

@@ -102,18 +102,19 @@ export function stringArrayLiteral(node: TS.Node): string[] {
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
-  µs: 1e-3,
   ms: 1,
   s: 1000,
   m: 60_000,
   h: 3_600_000,
   d: 86_400_000,
+  w: 604_800_000,
+  y: 31_556_926_000,
 };
 
 /** A duration as Encore writes it, `1h30m`, in milliseconds. */
 export function durationLiteral(node: TS.Node): number {
   const text = stringLiteral(node);
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)\s*/gy)];
+  const parts = [...text.matchAll(/(\d+)(ns|us|ms|[smhdwy])\s*/gy)];
   const length = parts.reduce((sum, part) => sum + part[0].length, 0);
   if (parts.length === 0 || length !== text.length) {
     throw new LiteralError(node, `"${text}" is no duration: expected for example "30s" or "1h"`);

@@ -196,6 +196,9 @@ function collectNames(file: TS.SourceFile): Names {
     else if (ts.isExportDeclaration(statement)) collectExports(statement, exports, exportStars);
     else if (ts.isExportAssignment(statement) && ts.isIdentifier(statement.expression)) {
       exports.set("default", { local: statement.expression.text, from: null });
+    } else if (ts.isExportAssignment(statement)) {
+      exports.set("default", { local: "default", from: null });
+      declare("default", statement);
     } else collectDeclarations(statement, declare, exports);
   }
   return { imports, declarations, exports, exportStars };

@@ -16,9 +16,12 @@ export interface Reference {
 
 /** What the result is bound to. */
 export interface Binding {
-  readonly kind: "variable" | "default" | "none";
+  /** A variable that is not at the top level of the file is `inner`. */
+  readonly kind: "variable" | "inner" | "default" | "none";
   readonly name: string | null;
   readonly exported: boolean;
+  /** Whether the variable holds it, rather than something around it. */
+  readonly isValue: boolean;
   readonly insideFunction: boolean;
 }
 
@@ -34,8 +37,8 @@ export function findReferences(module: Module): Reference[] {
   const visit = (node: TS.Node): void => {
     if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
       const callee = calleeOf(node.expression);
-      const source = callee === null ? undefined : tracked.get(callee.local);
-      if (callee !== null && source !== undefined) {
+      const source = callee === null ? undefined : tracked.get(callee.name.text);
+      if (callee !== null && source !== undefined && !isShadowed(callee.name)) {
         const { member } = callee;
         found.push({ module, ...source, member, node, binding: bindingOf(node, module) });
       }
@@ -46,32 +49,45 @@ export function findReferences(module: Module): Reference[] {
   return found;
 }
 
-function calleeOf(node: TS.Expression): { local: string; member: string | null } | null {
-  if (ts.isIdentifier(node)) return { local: node.text, member: null };
+function calleeOf(node: TS.Expression): { name: TS.Identifier; member: string | null } | null {
+  if (ts.isIdentifier(node)) return { name: node, member: null };
   if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression)) {
-    return { local: node.expression.text, member: node.name.text };
+    return { name: node.expression, member: node.name.text };
   }
   return null;
 }
 
+/** The variable around it, however deep it stands, is what Encore knows it by. */
 function bindingOf(node: TS.Expression, module: Module): Binding {
-  const insideFunction = ts.findAncestor(node, ts.isFunctionLike) !== undefined;
-  const none = { kind: "none", name: null, exported: false, insideFunction } as const;
   let bound: TS.Expression = node;
   while (isTransparent(bound.parent)) bound = bound.parent;
-  const parent = bound.parent;
-  if (ts.isExportAssignment(parent)) {
-    return { kind: "default", name: null, exported: true, insideFunction };
-  }
-  if (!ts.isVariableDeclaration(parent) || !ts.isIdentifier(parent.name)) return none;
-  const name = parent.name.text;
-  const statement = parent.parent.parent;
+  const insideFunction = ts.findAncestor(node, isFunction) !== undefined;
+  const none = {
+    kind: "none",
+    name: null,
+    exported: false,
+    isValue: false,
+    insideFunction,
+  } as const;
+  if (ts.isExportAssignment(bound.parent)) return { ...none, kind: "default", exported: true };
+  const variable = ts.findAncestor(node, ts.isVariableDeclaration);
+  if (variable === undefined || !ts.isIdentifier(variable.name)) return none;
+  const name = variable.name.text;
+  const statement = variable.parent.parent;
+  const { parent } = statement;
+  // A block of its own, such as to keep a name, is as good as the top level.
+  const isTop = parent === module.file || (ts.isBlock(parent) && parent.parent === module.file);
   const exported =
     ts.isVariableStatement(statement) &&
-    statement.parent === module.file &&
+    parent === module.file &&
     (hasModifier(statement, ts.SyntaxKind.ExportKeyword) ||
       module.exports.get(name)?.local === name);
-  return { kind: "variable", name, exported, insideFunction };
+  const isValue = variable.initializer === bound;
+  return { kind: isTop ? "variable" : "inner", name, exported, isValue, insideFunction };
+}
+
+function isFunction(node: TS.Node): boolean {
+  return ts.isFunctionLike(node) && !ts.isAccessor(node);
 }
 
 /** What leaves a value as it is: parentheses, and what is said of its type. */

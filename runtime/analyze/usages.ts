@@ -64,6 +64,12 @@ function boundHere(
   for (const [name, imported] of module.imports) {
     if (imported.typeOnly) continue;
     const meaning = context.graph.lookUp(module, name);
+    if (meaning?.kind === "module") {
+      // Encore takes any use of the module for one of its last resource.
+      const prefix = `${meaning.module.path}#`;
+      const last = [...bound].findLast(([key]) => key.startsWith(prefix))?.[1];
+      if (last !== undefined) local.set(name, last);
+    }
     if (meaning?.kind === "generated" && meaning.part === "clients") {
       local.set(name, { kind: "client", name: meaning.name, made: imported.node });
     }
@@ -108,6 +114,8 @@ function shapeOf(node: TS.Identifier): Shape | null {
     if (ts.isPrivateIdentifier(parent.name)) return null;
     const member = parent.name.text;
     const outer = parent.parent;
+    // Encore does not follow `?.`.
+    if (parent.questionDotToken !== undefined) return { kind: "field", member, node: parent };
     if (ts.isCallExpression(outer) && outer.expression === parent) {
       return { kind: "call", member, node: outer };
     }
@@ -145,12 +153,37 @@ function classify(
   const { kind, name } = resource;
   const service = context.services.of(module.path)?.name ?? null;
   const verdict = RULES[kind](shape, service);
+  if (kind === "topic") checkRef(context, module, shape);
   if (kind === "database" && shape.kind === "call") noteQuery(context, module, shape);
   if (verdict.fault !== null) {
     context.faults.add(positionOf(module, shape.node), verdict.fault);
     return null;
   }
   return verdict.operation === null ? null : { kind, name, service, operation: verdict.operation };
+}
+
+/** `topic.ref<Publisher>()` must say what the reference may do. */
+function checkRef(context: Context, module: Module, shape: Shape): void {
+  if (shape.kind !== "call" || shape.member !== "ref" || !ts.isCallExpression(shape.node)) return;
+  const permission = shape.node.typeArguments?.[0];
+  if (permission !== undefined && namesPublisher(context, module, permission)) return;
+  context.faults.add(
+    positionOf(module, shape.node),
+    "a reference to a topic must say what it may do: write topic.ref<Publisher>()",
+  );
+}
+
+function namesPublisher(context: Context, module: Module, node: TS.TypeNode): boolean {
+  if (ts.isIntersectionTypeNode(node)) {
+    return node.types.some((type) => namesPublisher(context, module, type));
+  }
+  if (!ts.isTypeReferenceNode(node)) return false;
+  const meaning = context.graph.lookUp(module, node.typeName.getText());
+  if (meaning?.kind === "package") return meaning.name === "Publisher";
+  if (meaning?.kind !== "declared") return false;
+  const declaration = meaning.module.declarations.get(meaning.name)?.[0];
+  const isAlias = declaration !== undefined && ts.isTypeAliasDeclaration(declaration);
+  return isAlias && namesPublisher(context, meaning.module, declaration.type);
 }
 
 function noteQuery(

@@ -29,7 +29,13 @@ beforeEach(() => {
 const write = (file: string, sql: string): void => writeFileSync(join(root, "schema", file), sql);
 
 function database(): DatabaseModel {
-  return { name, service: null, at: { file: "db.ts", line: 1 }, migrationsDir: "schema" };
+  return {
+    name,
+    service: null,
+    at: { file: "db.ts", line: 1 },
+    migrationsDir: "schema",
+    migrationSource: null,
+  };
 }
 
 function run(): Promise<void> {

@@ -1,10 +1,11 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import postgres from "postgres";
 
 import type { DatabaseModel } from "../app-model";
 import type { DatabaseConfig } from "../infra-config";
+import { listMigrations, type MigrationFile, type MigrationSource } from "./migration-files";
 import { openClient } from "./sql-client";
 
 export interface Migration {
@@ -49,30 +50,26 @@ export async function ensureDatabase(config: DatabaseConfig, maintenance: string
   await sql.end();
 }
 
-const FILE_NAME = /^(\d+)_([^.]+)\.(up|down)\.sql$/;
-
 /** The `up` migrations of a database in order. Refuses wrong names and numbers that occur twice. */
 export async function readMigrations(root: string, database: DatabaseModel): Promise<Migration[]> {
-  if (database.migrationsDir === null) return [];
-  const dir = join(root, database.migrationsDir);
-  const found = new Map<number, Migration>();
-  for (const file of (await readdir(dir)).sort()) {
-    if (!file.endsWith(".sql")) continue;
-    const match = FILE_NAME.exec(file);
-    const path = `${database.migrationsDir}/${file}`;
-    if (!match) {
-      throw new Error(`Cannot migrate "${database.name}": "${path}" is not named N_name.up.sql`);
-    }
-    if (match[3] === "down") continue;
-    const version = Number(match[1]);
-    const other = found.get(version);
-    if (other) {
-      const both = `"${other.file}" and "${path}"`;
-      throw new Error(`Cannot migrate "${database.name}": ${both} have the same number`);
-    }
-    found.set(version, { version, file: path, sql: await readFile(join(dir, file), "utf8") });
+  const { name, migrationsDir, migrationSource } = database;
+  if (migrationsDir === null) return [];
+  const dir = join(root, migrationsDir);
+  return Promise.all(
+    listed(name, dir, migrationSource).map(async ({ version, file }) => ({
+      version,
+      file: `${migrationsDir}/${file}`,
+      sql: await readFile(join(dir, file), "utf8"),
+    })),
+  );
+}
+
+function listed(name: string, dir: string, source: MigrationSource): MigrationFile[] {
+  try {
+    return listMigrations(dir, source);
+  } catch (error) {
+    throw new Error(`Cannot migrate "${name}": ${(error as Error).message}`);
   }
-  return [...found.values()].sort((a, b) => a.version - b.version);
 }
 
 async function migrateOne(
