@@ -1,16 +1,15 @@
+import { isatty } from "node:tty";
 import { fstatSync, openSync, renameSync, closeSync, writeSync } from "node:fs";
-import { failureOf } from "./http/errors";
-import { jsonText } from "./json-text";
+import { Failure, failureOf, isSwitchedOn } from "./http/errors";
+import { jsonLine, LEVEL_NAMES, lineFormat, LogLevel } from "./log-line";
 import type { Request } from "./http/request";
 
-/** As `LogLevel` of the SDK's native module. */
-export const LogLevel = { Trace: 1, Debug: 2, Info: 3, Warn: 4, Error: 5 } as const;
-
-const LEVEL_NAMES = ["", "trace", "debug", "info", "warn", "error"];
 const OFF = 6;
 const STDERR = 2;
 /** A log file that is full becomes `.1`, in place of the one before: twice this much is kept. */
 const MAX_LOG_FILE_BYTES = 16 * 1024 * 1024;
+
+const SHOWS_STACKS = isSwitchedOn("ENCORE_LOG_INCLUDE_ERROR_STACK");
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -75,13 +74,14 @@ class LineBuffer {
 }
 
 const lines = new LineBuffer();
+const format = lineFormat(process.env, isatty(STDERR));
 
 /** Writes what is still buffered, before the process ends. */
 export function flushLog(): void {
   lines.flush();
 }
 
-/** The native logger: one line of JSON per message to stderr, keys sorted, as Encore prints it. */
+/** The native logger: a line per message to stderr. */
 export class Logger {
   readonly #level: number;
   readonly #fields: Fields;
@@ -100,14 +100,17 @@ export class Logger {
     fields?: Fields,
   ): void {
     if (level < this.#level) return;
-    const values: Record<string, unknown> = { ...this.#fields, ...fields };
-    if (caller) values["caller"] = caller;
-    if (error !== undefined && error !== null) addError(values, error);
-    values["level"] = LEVEL_NAMES[level];
-    values["time"] = new Date().toISOString();
-    values["message"] = message;
-    if (request) Object.assign(values, request.logFields());
-    lines.add(`${sortedJson(values)}\n`);
+    const failure = error === undefined || error === null ? null : failureOf(error);
+    const entry = {
+      level,
+      at: new Date(),
+      message,
+      caller: caller || undefined,
+      error: failure === null ? undefined : errorText(error, failure),
+      stack: SHOWS_STACKS ? failure?.stack : undefined,
+      fields: { ...this.#fields, ...fields, ...request?.logFields() },
+    };
+    lines.add(`${format(entry)}\n`);
   }
 
   withLevel(level: number): Logger {
@@ -119,7 +122,7 @@ export class Logger {
   }
 }
 
-/** As `Logger.log` writes it, without its sorting: there are two of these for every request. */
+/** As `jsonLine` writes it, without its sorting: there are two of these for every request. */
 export function requestLine(request: Request, message: string, ending: string): string {
   const fields = request.logFields();
   const member = (name: string): string => {
@@ -133,29 +136,10 @@ export function requestLine(request: Request, message: string, ending: string): 
   return `{${body.slice(0, -1)}}\n`;
 }
 
-function addError(values: Record<string, unknown>, error: unknown): void {
-  const failure = failureOf(error);
-  values["error"] = failure.internalMessage ?? failure.message;
-  if (failure.stack !== undefined && process.env["ENCORE_LOG_INCLUDE_ERROR_STACK"]) {
-    values["stack"] = failure.stack;
-  }
-}
-
-function sortedJson(values: Record<string, unknown>): string {
-  const members = Object.keys(values)
-    .sort()
-    .filter((key) => values[key] !== undefined)
-    .map((key) => `${JSON.stringify(key)}:${safeJson(values[key])}`);
-  return `{${members.join(",")}}`;
-}
-
-/** A value that has no JSON must not cost the line. */
-function safeJson(value: unknown): string {
-  try {
-    return jsonText(value instanceof Error ? value.message : value);
-  } catch {
-    return JSON.stringify(String(value));
-  }
+/** A failure is said as its caller sees it, then as it is; an error of the application as it is. */
+function errorText(error: unknown, { message, internalMessage }: Failure): string {
+  if (internalMessage === null) return message;
+  return error instanceof Failure ? `${message}: ${internalMessage}` : internalMessage;
 }
 
 function appLevel(): number {
@@ -177,15 +161,17 @@ export class RuntimeLog {
   readonly #requests = this.#level <= LogLevel.Info;
 
   started(request: Request): void {
-    if (this.#requests) lines.add(requestLine(request, "starting request", ""));
+    if (!this.#requests) return;
+    if (format === jsonLine) lines.add(requestLine(request, "starting request", ""));
+    else this.info(request, "starting request");
   }
 
   completed(request: Request, code: string, durationMs: number): void {
     if (!this.#requests) return;
     const duration = Math.round(durationMs * 1000) / 1000;
-    lines.add(
-      requestLine(request, "request completed", `"code":"${code}","duration":${duration},`),
-    );
+    const message = "request completed";
+    if (format !== jsonLine) return this.info(request, message, { code, duration });
+    lines.add(requestLine(request, message, `"code":"${code}","duration":${duration},`));
   }
 
   info(request: Request | null, message: string, fields?: Fields): void {

@@ -19,7 +19,7 @@ import { loadInfraConfig, parseInfraConfig, type InfraConfig } from "./infra-con
 import { InfraConfigError } from "./json-reader";
 import { listenAddress } from "./listen-address";
 import { withProcessConfig } from "./process-config";
-import { Lifecycle, type Stoppable } from "./lifecycle";
+import { keepAcceptingMs, Lifecycle, type Stoppable } from "./lifecycle";
 import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
 import { decodeValue } from "./http/payload-decode";
@@ -134,7 +134,8 @@ export class Runtime {
       now: Date.now,
     });
     if (this.#model.databases.length > 0) this.#cursors = closeCursorsLeftEarly();
-    this.#lifecycle = new Lifecycle(this.#infra.gracefulShutdown.totalSeconds * 1000);
+    const totalMs = this.#infra.gracefulShutdown.totalSeconds * 1000;
+    this.#lifecycle = new Lifecycle(totalMs, keepAcceptingMs(process.env, totalMs));
     if (this.#testMode) this.#registered();
     control.attach(() => this.stop());
   }

@@ -12,7 +12,8 @@ export {
 } from "./sql/databases";
 export { Cursor, QueryArgs, Row } from "./sql/statements";
 export { Decimal } from "./decimal";
-export { Logger, LogLevel } from "./log";
+export { Logger } from "./log";
+export { LogLevel } from "./log-line";
 export { MetricsRegistry } from "./metrics";
 export { control, Runtime } from "./native-runtime";
 export { BodyReader, ResponseWriter } from "./http/raw";

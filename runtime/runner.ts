@@ -112,8 +112,10 @@ export class Runner {
       return result;
     } catch (error) {
       const failure = failureOf(error);
-      this.#log.error(request, "request failed", failure);
-      this.#log.completed(request, failure.code, performance.now() - started);
+      const { code, internalMessage } = failure;
+      const fields = { code, internal_message: internalMessage ?? undefined };
+      this.#log.error(request, "request failed", failure, fields);
+      this.#log.completed(request, code, performance.now() - started);
       throw error;
     } finally {
       ended();

@@ -6,6 +6,7 @@ import { sendFailure, sendWrongMethod } from "./answers";
 import type { Endpoints } from "./endpoints";
 import { Failure, failureOf } from "./errors";
 import type { HttpRequest } from "./http-request";
+import { encoreId } from "./request";
 import type { Answering } from "./listener";
 import type { Router } from "./router";
 
@@ -38,13 +39,14 @@ export class ApiServer implements Answering {
       if (match.kind === "wrongMethod") return sendWrongMethod(response, match.allowed);
       if (match.kind === "none") throw new Failure("not_found", "endpoint not found");
       inbound = this.#metaReader.read(request.received, Date.now());
-      const { traceId } = inbound.trace;
+      const traceId = encoreId(inbound.trace.traceId);
       const decorate = (): void => void response.setHeader("x-encore-trace-id", traceId);
       const { endpoint, params } = match;
       await this.#endpoints.run({ request, response, endpoint, params, inbound, decorate });
     } catch (error) {
       if (response.headersSent) return void response.destroy();
-      if (inbound !== null) response.setHeader("x-encore-trace-id", inbound.trace.traceId);
+      if (inbound !== null)
+        response.setHeader("x-encore-trace-id", encoreId(inbound.trace.traceId));
       const toInside = mayCallPrivate(inbound?.caller ?? null);
       sendFailure(response, failureOf(error), toInside);
     }

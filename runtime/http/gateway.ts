@@ -12,6 +12,7 @@ import type { Endpoints, Exchange } from "./endpoints";
 import { Failure, failureOf } from "./errors";
 import { forward } from "./forward";
 import type { HttpRequest } from "./http-request";
+import { encoreId } from "./request";
 import type { Answering } from "./listener";
 import { adoptProtocolHeaders } from "./protocol-headers";
 import { relayStream } from "./relay-stream";
@@ -185,7 +186,7 @@ export class Gateway implements Answering {
   #decorate(request: HttpRequest, response: ServerResponse, inbound: Inbound | null): void {
     this.#options.cors.decorate(request.message.headers, response);
     if (inbound === null || response.hasHeader("x-encore-trace-id")) return;
-    response.setHeader("x-encore-trace-id", inbound.trace.traceId);
+    response.setHeader("x-encore-trace-id", encoreId(inbound.trace.traceId));
   }
 }
 

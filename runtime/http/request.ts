@@ -79,9 +79,9 @@ export class Request {
     return {
       startedAt: new Date(this.#startedAtMs).toISOString().replace(/\.\d+Z$/, "Z"),
       trace: {
-        traceId: trace.traceId,
-        spanId: trace.spanId,
-        parentSpanId: trace.parentSpanId ?? undefined,
+        traceId: encoreId(trace.traceId),
+        spanId: encoreId(trace.spanId),
+        parentSpanId: trace.parentSpanId === null ? undefined : encoreId(trace.parentSpanId),
         extCorrelationId: trace.correlationId ?? undefined,
       },
       apiCall: call && apiCallMeta(call, payload),
@@ -104,7 +104,10 @@ export class Request {
   /** What every log line of this request says of it. */
   logFields(): Record<string, string> {
     const { trace, call, message, handler, userId } = this.#parts;
-    const fields: Record<string, string> = { trace_id: trace.traceId, span_id: trace.spanId };
+    const fields: Record<string, string> = {
+      trace_id: encoreId(trace.traceId),
+      span_id: encoreId(trace.spanId),
+    };
     if (call) {
       fields["service"] = call.endpoint.service;
       fields["endpoint"] = call.endpoint.name;
@@ -176,4 +179,23 @@ export function newTrace(correlationId: string | null = null): Trace {
 /** A step inside the same trace. */
 export function childTrace(parent: Trace): Trace {
   return { ...parent, spanId: randomHex(SPAN_ID_BYTES), parentSpanId: parent.spanId };
+}
+
+const DIGITS = "0123456789abcdefghijklmnopqrstuv";
+const DIGIT_BITS = 5;
+/** So many hexadecimal digits are a whole number of Encore's. */
+const GROUP = 5;
+
+/** An id as Encore shows it, in logs and answers: base 32, where `traceparent` is hexadecimal. */
+export function encoreId(hex: string): string {
+  let text = "";
+  for (let at = 0; at < hex.length; at += GROUP) {
+    const group = hex.slice(at, at + GROUP);
+    const count = Math.ceil((group.length * 4) / DIGIT_BITS);
+    const bits = Number.parseInt(group, 16) << (count * DIGIT_BITS - group.length * 4);
+    for (let digit = count - 1; digit >= 0; digit -= 1) {
+      text += DIGITS[(bits >> (digit * DIGIT_BITS)) & 31];
+    }
+  }
+  return text;
 }

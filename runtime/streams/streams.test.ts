@@ -182,7 +182,7 @@ describe("a handshake", () => {
       client.ended,
     ]);
     expect(client.socket.protocol).toBe("encore-ws");
-    expect(answer.headers["x-encore-trace-id"]).toMatch(/^[0-9a-f]{32}$/);
+    expect(answer.headers["x-encore-trace-id"]).toMatch(/^[0-9a-v]{26}$/);
     expect(answer.headers["access-control-expose-headers"]).toContain("x-encore-trace-id");
   });
 
