@@ -1,42 +1,30 @@
 import { AsyncResource } from "node:async_hooks";
 
 import type { SubscriptionModel } from "../app-model";
+import { Batch } from "./batch";
+import { afterFailure, isSpent } from "./delivery-policy";
 import type { Channel, Claim, PubSubStore } from "./pubsub-store";
 
 /** In flight at once where a subscription sets no limit, as in Encore's own local queue. */
 const DEFAULT_CONCURRENCY = 100;
 
 /** Claimed in one go: enough to fill the round trip, few enough to share with other processes. */
-const CLAIM_MAX = 20;
+const CLAIM_MAX = 100;
 
 /** Look for messages at least this often, should a notification be lost. */
 const POLL_MS = 5_000;
 
+/** After some messages more will come: asking when the next is due would be work in vain. */
+const BUSY_MS = 20;
+
 /** After a failure of the database. */
 const PAUSE_MS = 250;
 
-/** A claim is extended when this part of its deadline has passed. */
-const EXTEND_AT = 0.5;
+/** Claims are extended so often within their deadline: one that fails leaves time for others. */
+const EXTENSIONS = 3;
 
-/** Encore's own numbers for "for ever" and "not once". */
-const INFINITE_RETRIES = -1;
-const NO_RETRIES = -2;
-const DEFAULT_RETRIES = 100;
-
-/** How often a message is delivered before it goes to the dead letters. */
-export function maxAttempts(maxRetries: number): number {
-  if (maxRetries === INFINITE_RETRIES) return Infinity;
-  if (maxRetries === NO_RETRIES) return 1;
-  return 1 + (maxRetries === 0 ? DEFAULT_RETRIES : maxRetries);
-}
-
-/** Doubles with each failed attempt, from `minBackoffMs` to `maxBackoffMs`. */
-export function backoffMs(
-  attempt: number,
-  { minBackoffMs, maxBackoffMs }: { minBackoffMs: number; maxBackoffMs: number },
-): number {
-  return Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(attempt - 1, 52));
-}
+/** Deliveries that end in one statement. */
+const SETTLE_LIMITS = { items: 1_000, size: Infinity };
 
 export type LogLine = (level: "info" | "error", message: string, fields: object) => void;
 
@@ -49,17 +37,38 @@ export interface ConsumerOptions {
   readonly deliver: (claim: Claim) => unknown;
 }
 
+interface Retry {
+  readonly claim: Claim;
+  readonly delayMs: number;
+}
+
 /** Takes the messages of one subscription and gives each to the handler. */
 export class Consumer {
-  private readonly running = new Set<Promise<void>>();
+  /** Those whose handler runs. */
+  private readonly running = new Set<Claim>();
+  /** Everything that is not over, its acknowledgement included. */
+  private readonly pending = new Set<Promise<void>>();
   private readonly concurrency: number;
+  private readonly acknowledgements: Batch<Claim>;
+  private readonly retries: Batch<Retry>;
+  private extending: NodeJS.Timeout | undefined;
   private stopped = false;
   private wanted = false;
   private wakeUp: () => void = () => {};
   private loop: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ConsumerOptions) {
-    this.concurrency = options.model.maxConcurrency || DEFAULT_CONCURRENCY;
+    const { store, model } = options;
+    this.concurrency = model.maxConcurrency || DEFAULT_CONCURRENCY;
+    this.acknowledgements = new Batch((claims) => store.acknowledge(claims), SETTLE_LIMITS);
+    this.retries = new Batch(
+      (retries) =>
+        store.retry(
+          retries.map(({ claim }) => claim),
+          retries.map(({ delayMs }) => delayMs),
+        ),
+      SETTLE_LIMITS,
+    );
   }
 
   get topic(): string {
@@ -67,6 +76,8 @@ export class Consumer {
   }
 
   start(): void {
+    const { ackDeadlineMs } = this.options.model;
+    this.extending = setInterval(() => this.extend(), ackDeadlineMs / EXTENSIONS);
     this.loop = this.run();
   }
 
@@ -81,7 +92,8 @@ export class Consumer {
     this.stopped = true;
     this.wake();
     await this.loop;
-    await Promise.all(this.running);
+    await Promise.all(this.pending);
+    clearInterval(this.extending);
   }
 
   private async run(): Promise<void> {
@@ -103,6 +115,7 @@ export class Consumer {
     const claims = await store.claim(channel, room, model.ackDeadlineMs);
     for (const claim of claims) this.begin(claim);
     if (claims.length === room) return 0;
+    if (claims.length > 0) return BUSY_MS;
     const dueMs = await store.nextDueMs(channel);
     return dueMs === null ? POLL_MS : Math.min(POLL_MS, Math.max(1, dueMs));
   }
@@ -128,43 +141,57 @@ export class Consumer {
           error: error.message,
         });
       })
-      .finally(() => {
-        this.running.delete(work);
-        this.wake();
-      });
-    this.running.add(work);
+      .finally(() => this.pending.delete(work));
+    this.pending.add(work);
   }
 
   private async handle(claim: Claim): Promise<void> {
     const { store, model, deliver } = this.options;
-    const limit = maxAttempts(model.maxRetries);
-    if (claim.attempt > limit) {
+    if (isSpent(claim.attempt, model)) {
       return store.bury(claim, "the process ended while it handled the last attempt");
     }
-    const extend = (): void => void store.extend(claim, model.ackDeadlineMs).catch(() => {});
-    const extending = setInterval(extend, model.ackDeadlineMs * EXTEND_AT);
+    this.running.add(claim);
     try {
       // Each delivery in a context of its own: the SDK enters it and never leaves.
       await new AsyncResource("stele.delivery").runInAsyncScope(() => deliver(claim));
-      clearInterval(extending);
-      await store.acknowledge(claim);
     } catch (error) {
-      clearInterval(extending);
-      await this.fail(claim, limit, error);
+      this.ended(claim);
+      return this.fail(claim, error);
     }
+    this.ended(claim);
+    return this.acknowledgements.add(claim);
   }
 
-  private async fail(claim: Claim, limit: number, error: unknown): Promise<void> {
+  /** There is room for another. */
+  private ended(claim: Claim): void {
+    const wasFull = this.running.size === this.concurrency;
+    this.running.delete(claim);
+    if (wasFull) this.wake();
+  }
+
+  private async fail(claim: Claim, error: unknown): Promise<void> {
     const { store, model } = this.options;
     const reason = error instanceof Error ? error.message : String(error);
     const fields = { id: claim.messageId, attempt: claim.attempt, error: reason };
-    if (claim.attempt >= limit) {
+    const next = afterFailure(claim.attempt, model);
+    if (next.to === "dead letter") {
       this.report("error", "message given up", fields);
       return store.bury(claim, reason);
     }
-    const delayMs = backoffMs(claim.attempt, model);
+    const { delayMs } = next;
     this.report("error", "message failed", { ...fields, retryInMs: delayMs });
-    return store.retry(claim, delayMs);
+    await this.retries.add({ claim, delayMs });
+    // Sooner than it would look by itself, perhaps.
+    if (delayMs < POLL_MS) setTimeout(() => this.wake(), delayMs).unref();
+  }
+
+  private extend(): void {
+    const claims = [...this.running];
+    if (claims.length === 0) return;
+    const { store, model } = this.options;
+    store.extend(claims, model.ackDeadlineMs).catch((error: Error) => {
+      this.report("error", "cannot extend claims", { error: error.message });
+    });
   }
 
   private report(level: "info" | "error", message: string, fields: object): void {

@@ -54,6 +54,7 @@ function makeProcess(
 ): PubSub {
   const names = Object.keys(handlers);
   const model = {
+    topics: [{ name: "repl.moved", orderingAttribute: "key" }],
     subscriptions: names.map((name) => ({ ...POLICY, ...policy, name })),
   } as unknown as AppModel;
   const infra = server.infra(["alpha"], {
@@ -123,7 +124,7 @@ describe("PubSub", () => {
       topic: "repl.moved",
       id,
       attempt: 1,
-      payload: { replId: "r1", at: "1970-01-01T00:00:00.000Z", big: 2 ** 53 },
+      payload: { replId: "r1", at: "1970-01-01T00:00:00Z", big: 2 ** 53 },
       attributes: { trace: "t1" },
     });
     expect(seen[0]?.publishedAt).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/);

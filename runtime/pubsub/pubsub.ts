@@ -5,9 +5,10 @@ import { onExit } from "../drain";
 import { type DatabaseConfig, type InfraConfig, PUBSUB_DATABASE } from "../infra-config";
 import { jsonText, parseJson } from "../json-text";
 import { ensureDatabase } from "../sql/migrate";
+import { Batch } from "./batch";
 import { Consumer, type LogLine } from "./pubsub-consumer";
 import { PubSubLine } from "./pubsub-line";
-import { type Channel, type Claim, PubSubStore } from "./pubsub-store";
+import { type Channel, type Claim, type Message, PubSubStore } from "./pubsub-store";
 
 /** One delivery of a message to a subscription. */
 export interface Delivery {
@@ -56,6 +57,9 @@ export interface PubSubSubscription {
 /** Encore's limit for a message. */
 const MESSAGE_MAX_BYTES = 10_000_000;
 
+/** Messages that are kept in one statement, and their characters. */
+const PUBLISH_LIMITS = { items: 500, size: 4_000_000 };
+
 /** How often messages of processes that are gone are taken back. */
 const ORPHANS_MS = 2_000;
 
@@ -69,6 +73,8 @@ export class PubSub {
   private readonly config: DatabaseConfig | null;
   private readonly owner = randomInt(1, OWNER_MAX);
   private readonly subscriptions = new Map<string, [SubscriptionHandler, MakeRequest]>();
+  /** What is about to be published, by physical topic. */
+  private readonly outgoing = new Map<string, Batch<Message>>();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly log: LogLine;
   private consumers: Consumer[] = [];
@@ -146,9 +152,32 @@ export class PubSub {
       );
     }
     const id = randomUUID();
-    const store = await this.open();
-    await store.publish(topic.name, id, body, this.options.attributes?.(source) ?? {});
+    const attributes = this.options.attributes?.(source) ?? {};
+    const orderingKey = this.orderingKeyOf(name, message);
+    await this.batchOf(topic.name).add({ id, body, attributes, orderingKey });
     return id;
+  }
+
+  private batchOf(topic: string): Batch<Message> {
+    let batch = this.outgoing.get(topic);
+    if (!batch) {
+      const write = async (messages: readonly Message[]): Promise<void> =>
+        (await this.open()).publish(topic, messages);
+      batch = new Batch(write, PUBLISH_LIMITS, ({ body }) => body.length);
+      this.outgoing.set(topic, batch);
+    }
+    return batch;
+  }
+
+  /** The value of the topic's ordering attribute in this message. */
+  private orderingKeyOf(topic: string, message: unknown): string | null {
+    const model = this.model.topics.find(({ name }) => name === topic);
+    const attribute = model?.orderingAttribute ?? null;
+    if (attribute === null) return null;
+    const value = (message as Record<string, unknown> | null)?.[attribute];
+    if (value === undefined || value === null) return null;
+    // Nothing in a text of Postgres may be a zero byte.
+    return JSON.stringify(value);
   }
 
   /** Subscriptions are made known before the first message, which would otherwise miss them. */

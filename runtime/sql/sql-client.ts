@@ -73,8 +73,13 @@ function tlsOptions({ tls, host }: DatabaseConfig): NonNullable<Options["ssl"]> 
 }
 
 /** Ordinary postgres.js client, with its own conversion of values. */
-export function openClient(config: DatabaseConfig, max: number): postgres.Sql {
-  return postgres(clientOptions(config, max));
+export function openClient(
+  config: DatabaseConfig,
+  max: number,
+  settings: Readonly<Record<string, string>> = {},
+): postgres.Sql {
+  const options = clientOptions(config, max);
+  return postgres({ ...options, connection: { ...options.connection, ...settings } });
 }
 
 /** A URL with which `postgres(url)` of postgres.js, or any other driver, reaches the database. */

@@ -99,11 +99,15 @@ function encodeFloat(value: unknown, name: string): string {
 function encodeArray(value: unknown, type: SqlType & { kind: "array" }): string | null {
   if (value === null || value === undefined) return null;
   if (!Array.isArray(value)) return refuse(value, type.name);
-  const items = value.map((item) => {
-    const text = encode(item, type.element);
-    return text === null ? "NULL" : `"${text.replace(/["\\]/g, "\\$&")}"`;
-  });
-  return `{${items.join(",")}}`;
+  return arrayLiteral(value.map((item) => encode(item, type.element)));
+}
+
+/** An array as Postgres reads it. */
+export function arrayLiteral(items: readonly (string | number | null)[]): string {
+  const quoted = items.map((item) =>
+    item === null ? "NULL" : `"${String(item).replace(/["\\]/g, "\\$&")}"`,
+  );
+  return `{${quoted.join(",")}}`;
 }
 
 function encodeEnum(value: unknown, type: SqlType): string | null {
