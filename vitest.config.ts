@@ -63,6 +63,21 @@ export default defineConfig({
         },
       },
       {
+        // The same on the three processes of `npm run split`.
+        resolve,
+        test: {
+          setupFiles,
+          name: "split",
+          env: { STELE_E2E: "split" },
+          include: ["e2e/**/*.e2e.test.ts", "e2e/crash.full.test.ts"],
+          exclude: [...outside, "e2e/bundle.e2e.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
         resolve,
         test: {
           setupFiles,

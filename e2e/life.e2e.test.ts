@@ -13,7 +13,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { Platform, until, ZONE } from "./platform";
+import { Platform, SCRIPT, until, ZONE } from "./platform";
 import { get } from "./visitor";
 
 interface ContainerItem {
@@ -38,7 +38,7 @@ function processesOf(directory: string): string[] {
 }
 
 function run(args: readonly string[], env: Record<string, string>) {
-  return spawnSync(process.execPath, ["laptop/start.mjs", ...args], {
+  return spawnSync(process.execPath, [SCRIPT, ...args], {
     encoding: "utf8",
     env: { ...process.env, NODE_ENV: "", VITEST: "", ...env },
     timeout: 60_000,
@@ -65,7 +65,7 @@ describe("a platform's life", () => {
 
   it("keeps its data to itself", () => {
     expect(statSync(platform.directory).mode & 0o777).toBe(0o700);
-    expect(statSync(join(platform.directory, "token")).mode & 0o777).toBe(0o600);
+    expect(statSync(platform.tokenFile).mode & 0o777).toBe(0o600);
   });
 
   it("refuses a second start beside it, in one line", () => {
@@ -104,7 +104,7 @@ describe("a platform's life", () => {
   });
 
   it("outlives its Postgres: requests are served, and a new repl is made", async () => {
-    const pidFile = join(platform.directory, "pg", "data", "postmaster.pid");
+    const pidFile = join(platform.stateDir, "pg", "data", "postmaster.pid");
     const [pid = ""] = readFileSync(pidFile, "utf8").split("\n");
     // In a user namespace the file has the pid as everybody sees it: pids have no namespace here.
     process.kill(Number(pid), "SIGKILL");
@@ -160,7 +160,7 @@ describe("a start that cannot work", () => {
     // The version is what the process says of itself: a preloaded module makes it say another.
     const old =
       'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"18.20.0"})';
-    const result = spawnSync(process.execPath, ["--import", old, "laptop/start.mjs", "--bare"], {
+    const result = spawnSync(process.execPath, ["--import", old, SCRIPT, "--bare"], {
       encoding: "utf8",
     });
     expect(result.status).toBe(1);
@@ -188,7 +188,7 @@ function spawnSyncAside(
   port: number,
 ): Promise<{ status: number | null; stderr: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["laptop/start.mjs", "--bare"], {
+    const child = spawn(process.execPath, [SCRIPT, "--bare"], {
       env: {
         ...process.env,
         NODE_ENV: "",

@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const ZONE = "repl.test";
+
+/** The same tests run on one process, and on the three of `npm run split`. */
+export const isSplit = process.env.STELE_E2E === "split";
+export const SCRIPT = isSplit ? "laptop/split.mjs" : "laptop/start.mjs";
 
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 25_000;
@@ -46,6 +50,8 @@ export interface PlatformOptions {
   readonly args?: readonly string[];
   /** A second address of east's proxy, on the same port. */
   readonly alsoAt?: string;
+  /** Clusters that `addCluster` adds later; of several processes each has its own from the start. */
+  readonly later?: readonly string[];
 }
 
 export interface Repl {
@@ -67,6 +73,14 @@ export interface Migration {
   readonly committedAt: string | null;
 }
 
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
+
 /** The addresses of the tests' clusters: loopback, away from those of a platform that runs beside. */
 const INGRESS: Readonly<Record<string, string>> = {
   east: "127.0.101.1",
@@ -74,9 +88,10 @@ const INGRESS: Readonly<Record<string, string>> = {
   north: "127.0.103.1",
 };
 
-/** A whole platform in a process and a folder of its own, on free ports. */
+/** A whole platform in a process, or three, and a folder of its own, on free ports. */
 export class Platform {
   readonly directory = mkdtempSync(join(tmpdir(), "stele-e2e-"));
+  readonly stateDir = isSplit ? join(this.directory, "split") : this.directory;
   /** As root each app has a user of its own, who must be able to enter. */
   readonly appsDirectory = mkdtempSync(join(tmpdir(), "stele-e2e-apps-"));
   output = "";
@@ -86,12 +101,18 @@ export class Platform {
     readonly apiPort: number,
     readonly dnsPort: number,
     readonly httpPort: number,
+    /** Where the clusters' own APIs listen, of several processes. */
+    private readonly clusterApis: ReadonlyMap<string, string>,
     private readonly options: PlatformOptions,
   ) {}
 
   static async start(options: PlatformOptions = {}): Promise<Platform> {
     const ports = [await freePort(), await freePort(), await freePort()] as const;
-    const platform = new Platform(...ports, options);
+    const clusterApis = new Map<string, string>();
+    for (const id of isSplit ? ["east", "west", ...(options.later ?? [])] : []) {
+      clusterApis.set(id, `127.0.0.1:${await freePort()}`);
+    }
+    const platform = new Platform(...ports, clusterApis, options);
     chmodSync(platform.appsDirectory, 0o711);
     await platform.boot();
     for (const id of options.clusters ?? ["east", "west"]) await platform.addCluster(id);
@@ -109,6 +130,7 @@ export class Platform {
       STELE_APPS_DIR: this.appsDirectory,
       STELE_ZONE: ZONE,
       STELE_API_LISTEN: `127.0.0.1:${this.apiPort}`,
+      ...(isSplit && { STELE_CLUSTER_API_LISTEN: [...this.clusterApis.values()].join() }),
       STELE_DNS_LISTEN: `127.0.0.1:${this.dnsPort}`,
       STELE_LOG_FILE: "-",
       STELE_MOVE_DRAIN_MS: "1s",
@@ -120,7 +142,7 @@ export class Platform {
   async boot(): Promise<void> {
     const child = spawn(
       process.execPath,
-      ["laptop/start.mjs", "--bare", ...(this.options.args ?? [])],
+      [SCRIPT, "--bare", ...this.laterConfigs(), ...(this.options.args ?? [])],
       {
         env: { ...process.env, NODE_ENV: "", VITEST: "", ...this.env },
         stdio: ["ignore", "pipe", "pipe"],
@@ -130,19 +152,42 @@ export class Platform {
     child.stdout?.on("data", (chunk) => (this.output += String(chunk)));
     child.stderr?.on("data", (chunk) => (this.output += String(chunk)));
     const ended = () => child.exitCode !== null || child.signalCode !== null;
+    const before = this.output.length;
     await until(
       "the API is ready",
-      async () => ended() || (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok,
+      async () =>
+        ended() ||
+        (this.output.slice(before).includes("API at ") &&
+          (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok),
       START_DEADLINE_MS,
     );
     if (ended()) throw new Error(`The platform ended with ${child.exitCode}: ${this.output}`);
   }
 
-  /** SIGTERM, as a service manager would; resolves with the exit code. */
+  /** An infra config for each cluster that comes later: west's, under another name. */
+  private laterConfigs(): string[] {
+    if (!isSplit) return [];
+    return (this.options.later ?? []).flatMap((id) => {
+      const file = join(this.directory, `${id}.infra.json`);
+      const west = readFileSync("deploy/west.infra.json", "utf8");
+      writeFileSync(file, west.replaceAll("west", id));
+      return ["--also", file];
+    });
+  }
+
+  /** The pid of one process of several: `control`, `east`, … */
+  pidOf(name: string): number {
+    return Number(readFileSync(join(this.stateDir, name, "pid"), "utf8").split(" ", 1)[0]);
+  }
+
+  /** SIGTERM, as a service manager would; SIGKILL goes to every process. Resolves with the exit code. */
   async terminate(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     const { child } = this;
     if (!child) return null;
     child.kill(signal);
+    if (signal === "SIGKILL" && isSplit) {
+      for (const name of ["control", ...this.clusterApis.keys()]) kill(this.pidOf(name), signal);
+    }
     await until(
       "the platform ends",
       () => child.exitCode !== null || child.signalCode !== null,
@@ -170,6 +215,7 @@ export class Platform {
       ingress: [ingress],
       httpPort: this.httpPort,
       listen,
+      ...(isSplit && this.ownApi(id)),
     });
     await until(`the proxy of ${id} listens`, async () => {
       const response = await fetch(`http://${ingress}:${this.httpPort}/`);
@@ -177,12 +223,22 @@ export class Platform {
     });
   }
 
+  private ownApi(id: string): { apiUrl: string; publicKey: string } {
+    const file = join(this.stateDir, id, "deployment-key.pub");
+    const publicKey = readFileSync(file, "utf8").trim();
+    return { apiUrl: `http://${this.clusterApis.get(id)}`, publicKey };
+  }
+
   ingressOf(clusterId: string): string {
     return INGRESS[clusterId] ?? "";
   }
 
+  get tokenFile(): string {
+    return join(this.stateDir, "token");
+  }
+
   get token(): string {
-    return readFileSync(join(this.directory, "token"), "utf8").trim();
+    return readFileSync(this.tokenFile, "utf8").trim();
   }
 
   async api<T>(method: string, path: string, body?: unknown): Promise<T> {

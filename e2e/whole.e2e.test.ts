@@ -13,7 +13,7 @@ let nameServer: NameServer;
 let hello: Repl;
 
 beforeAll(async () => {
-  platform = await Platform.start();
+  platform = await Platform.start({ later: ["north"] });
   nameServer = openNameServer(`127.0.0.1:${platform.dnsPort}`);
   hello = await platform.deploy("examples/hello", "hello", "east");
 });
@@ -33,7 +33,7 @@ async function stele(...args: string[]): Promise<{ code: number; stdout: string;
     ...process.env,
     NO_COLOR: "1",
     STELE_API: `http://127.0.0.1:${platform.apiPort}`,
-    STELE_TOKEN_FILE: `${platform.directory}/token`,
+    STELE_TOKEN_FILE: platform.tokenFile,
     STELE_DNS: `127.0.0.1:${platform.dnsPort}`,
   };
   try {

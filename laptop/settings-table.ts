@@ -18,7 +18,7 @@ const ROOMS: ReadonlyArray<readonly [room: string, table: SettingsTable]> = [
 ];
 
 /** Ours by name, but read by something else: the command line, the tests, the runtime itself. */
-const READ_ELSEWHERE = ["STELE_API", "STELE_DNS", "STELE_TEST_COUNTS"];
+const READ_ELSEWHERE = ["STELE_API", "STELE_DNS", "STELE_E2E", "STELE_TEST_COUNTS"];
 const READ_ELSEWHERE_PREFIXES = ["STELE_SECRET_", "STELE_DATABASE_"];
 
 export interface RoomSettings {
