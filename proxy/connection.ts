@@ -10,6 +10,8 @@ import type { Tunnel } from "./tunnel";
 /** What a connection asks of the proxy. */
 export interface ConnectionHost extends ExchangeHost {
   readonly headMs: number;
+  /** While it drains: whoever connects from now on is late. */
+  readonly takesNobody: boolean;
   accept(exchange: Exchange): void;
   closed(connection: Connection): void;
 }
@@ -62,7 +64,7 @@ export class Connection implements Visitor {
   ) {
     const address = socket.remoteAddress ?? "0.0.0.0";
     this.clientIp = address.startsWith("::ffff:") ? address.slice(7) : address;
-    this.late = host.draining;
+    this.late = host.takesNobody;
     this.deadline = host.now + LIMITS.idleMs;
     socket.on("error", ignore);
     socket.on("data", (bytes: Buffer) => this.data(bytes));

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { LIMITS } from "./core/limits";
 import { HopKeys } from "./hop-keys";
 import { Bench, get, HOST, ok, Origin, REPL } from "./scripted";
 
@@ -208,9 +209,10 @@ describe("a freeze", () => {
 
   it("refuses the newest when too many wait", async () => {
     bench.route({ state: "frozen" });
-    const clients = await Promise.all(Array.from({ length: 256 }, () => bench.client()));
+    const length = LIMITS.heldPerRepl;
+    const clients = await Promise.all(Array.from({ length }, () => bench.client()));
     for (const client of clients) client.send(get("/"));
-    await bench.when("a full queue", () => bench.proxy.stats().held === 256);
+    await bench.when("a full queue", () => bench.proxy.stats().held === length);
     const last = await bench.client();
     last.send(get("/"));
     expect(await last.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"hold_full"/s);

@@ -71,6 +71,7 @@ export class ProxyServer implements ConnectionHost {
   now = monotonicMs();
   date = new Date().toUTCString();
   draining = false;
+  takesNobody = false;
   /** Connections so far. */
   private accepted = 0;
   /** While it drains: whether other clusters' proxies may still ask. */
@@ -254,8 +255,9 @@ export class ProxyServer implements ConnectionHost {
   }
 
   private async endConnections(deadlineMs: number): Promise<void> {
-    await letIn(() => this.accepted, LET_IN_MS);
     this.draining = true;
+    await letIn(() => this.accepted, LET_IN_MS);
+    this.takesNobody = true;
     this.refresh();
     if (!this.peersServed) for (const address of this.listening) this.unlisten(address);
     const graceMs = Math.min(1_000, deadlineMs / 2);

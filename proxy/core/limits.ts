@@ -56,7 +56,8 @@ export const LIMITS = {
   cutMs: 1_500,
   holdMs: 10_000,
   wakeMs: 30_000,
-  heldPerRepl: 256,
+  /** A hundred requests a second for as long as a hold may take. */
+  heldPerRepl: 1_000,
   heldPerProcess: 4_096,
   heldBytesPerProcess: 67_108_864,
   /** Released at once; then as many again each `releaseMs`. A cold app is not met by hundreds. */
