@@ -69,8 +69,8 @@ const NAMES = [
   "é",
 ];
 
-const DEPTHS = [1, 10, 100, 126, 127, 128, 129, 1000, 20_000];
-const LONG_STRINGS = [100, 10_000, 200_000];
+const DEPTHS = [1, 10, 100, 126, 127, 128, 129, 1000, 5000];
+const LONG_STRINGS = [10, 100, 1000, 50_000];
 
 /** The body of a request that carries `mark`, more or less. */
 export function hostileJson(random: Random, mark: string): Buffer {
