@@ -1,7 +1,7 @@
 // Boot of this repository's own application, warm (bundles are up to date), with a PostgreSQL that runs
 // already. From the start of the process to its last phase, which is that the API listens.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,13 +31,15 @@ const env = {
   STELE_DIR: join(state, "stele"),
   STELE_API_LISTEN: `127.0.0.1:${await freePort()}`,
   STELE_DNS_LISTEN: `127.0.0.1:${await freePort()}`,
+  BENCH_MARKS: join(state, "marks.json"),
   DATABASE_URL: connectionUrl(postgres.config("postgres")),
 };
 
-/** Milliseconds until each phase has ended, in the order of the phases. */
+/** Milliseconds until the process said that it listens, and from its own start to each phase's end. */
 async function start() {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [path("../laptop/start.mjs"), "--bare"], {
+  const preload = ["--import", path("marks.mjs")];
+  const child = spawn(process.execPath, [...preload, path("../laptop/start.mjs"), "--bare"], {
     env,
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -48,15 +50,20 @@ async function start() {
   const ms = performance.now() - startedAt;
   child.kill("SIGTERM");
   await ended;
-  return ms;
+  return { ms, marks: JSON.parse(readFileSync(env.BENCH_MARKS, "utf8")) };
 }
 
-console.log(`cold, bundles are made: ${Math.round(await start())} ms`);
+const cold = await start();
+console.log(`cold, bundles are made: ${Math.round(cold.ms)} ms`);
 const warm = [];
 for (let count = 0; count < STARTS; count++) warm.push(await start());
-warm.sort((a, b) => a - b);
+warm.sort((a, b) => a.ms - b.ms);
+const middle = warm[Math.floor(STARTS / 2)];
+const best = Math.round(warm[0].ms);
 console.log(
-  `warm: median ${Math.round(warm[Math.floor(STARTS / 2)])} ms of ${STARTS}, best ${Math.round(warm[0])} ms`,
+  `warm: median ${Math.round(middle.ms)} ms of ${STARTS}, best ${best} ms; of the median`,
 );
+for (const [name, ms] of middle.marks)
+  console.log(`  ${String(Math.round(ms)).padStart(5)} ms  ${name}`);
 await postgres.stop();
 rmSync(state, { recursive: true });

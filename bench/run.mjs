@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const SHARED = ["run.mjs", "load.mjs", "plain.mjs", "servers.mjs"];
+const SHARED = ["run.mjs", "load.mjs", "marks.mjs", "plain.mjs", "servers.mjs"];
 const here = dirname(fileURLToPath(import.meta.url));
 const benches = readdirSync(here)
   .filter((file) => file.endsWith(".mjs") && !SHARED.includes(file))

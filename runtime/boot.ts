@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import type { AppModel } from "./app-model";
 import { localInfraConfig, secretEnvironment } from "./boot-config";
 import { onExit, runExitHooks } from "./drain";
-import { parseInfraConfig } from "./infra-config";
+import { loadInfraConfig } from "./infra-config";
 import { lock } from "./lock";
 import type { PostgresServer } from "./postgres/postgres";
 import { type PreparedApp, prepareApp, prepareDatabases } from "./prepare";
@@ -27,6 +27,8 @@ export interface BootOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A server of the user's own; its databases are then named `stele_<service>`. */
   readonly databaseUrl?: string;
+  /** Encore's infra config instead of one of ours: then no PostgreSQL is started. */
+  readonly infraFile?: string;
   /** `trace` to `error`; requests are logged at `info`. */
   readonly log?: string;
   /** How long the application's shutdown may take. */
@@ -46,6 +48,9 @@ const DRAIN_SECONDS = 3;
 
 const EXTERNAL_PREFIX = "stele_";
 
+/** There in every PostgreSQL that nobody removed it from. */
+const MAINTENANCE_DATABASE = "postgres";
+
 interface NativeControl {
   readonly control: {
     readonly whenReady: Promise<{ readonly address: string }>;
@@ -59,6 +64,7 @@ interface NativeControl {
  * error's message is for the user, a line for each fault.
  */
 export async function boot(options: BootOptions): Promise<Booted> {
+  performance.mark("boot: code loaded");
   const root = resolve(options.root);
   const stateDir = openState(options.stateDir);
   const stopListening = endOnSignals();
@@ -74,17 +80,21 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
 async function start(options: BootOptions): Promise<Booted> {
   await checkAddress(options.listen);
-  const starting = startServer(options);
+  const starting = options.infraFile === undefined ? startServer(options) : Promise.resolve(null);
   starting.catch(() => {}); // Awaited below; the source's faults come first.
   const prepared = await prepareApp(options.root, options.stateDir);
+  performance.mark("boot: application prepared");
   const server = await starting;
+  performance.mark("boot: PostgreSQL there");
   await configure(options, prepared, server);
+  performance.mark("boot: databases up to date");
   const { control } = createRequire(import.meta.url)(prepared.native) as NativeControl;
   const ready = control.whenReady;
   process.chdir(options.root);
   // The bundle's own promise is pending for as long as the application runs.
   const failed = import(pathToFileURL(prepared.app).href).then(() => new Promise<never>(() => {}));
   const { address } = await Promise.race([ready, failed]);
+  performance.mark("boot: listening");
   return { model: prepared.model, address, stop: () => control.stop() };
 }
 
@@ -132,30 +142,36 @@ async function checkAddress(listen: string): Promise<void> {
 async function configure(
   options: BootOptions,
   { model, native, meta }: PreparedApp,
-  server: PostgresServer,
+  server: PostgresServer | null,
 ): Promise<void> {
-  const { root, stateDir, listen } = options;
-  const secrets = { ...readLocalSecrets(root), ...options.secrets };
-  const infra = localInfraConfig({
-    model,
-    server,
-    listen,
-    databasePrefix: options.databaseUrl === undefined ? "" : EXTERNAL_PREFIX,
-    secretNames: Object.keys(secrets),
-    drainSeconds: options.drainSeconds ?? DRAIN_SECONDS,
-  });
-  const infraPath = join(stateDir, "infra.json");
-  writeFileSync(infraPath, JSON.stringify(infra, null, 2), { mode: 0o600 });
+  const { root, listen } = options;
+  const infraPath = server === null ? options.infraFile : writeConfig(options, model, server);
   Object.assign(process.env, {
     ...options.env,
-    ...secretEnvironment(server.address.password, secrets),
     ENCORE_RUNTIME_LIB: native,
     ENCORE_APP_META_PATH: meta,
     ENCORE_INFRA_CONFIG_PATH: infraPath,
     ENCORE_LISTEN_ADDR: listen,
     ...(options.log === undefined ? {} : { ENCORE_LOG: options.log }),
   });
-  const { maintenanceDatabase } = server;
-  const parsed = parseInfraConfig(infra, process.env, infraPath);
-  await prepareDatabases({ root, model, infra: parsed, maintenanceDatabase });
+  const infra = loadInfraConfig(infraPath ?? "");
+  const maintenanceDatabase = server?.maintenanceDatabase ?? MAINTENANCE_DATABASE;
+  await prepareDatabases({ root, model, infra, maintenanceDatabase });
+}
+
+/** Everything in one process: gives the config's path. Its secrets are in the environment. */
+function writeConfig(options: BootOptions, model: AppModel, server: PostgresServer): string {
+  const secrets = { ...readLocalSecrets(options.root), ...options.secrets };
+  const infra = localInfraConfig({
+    model,
+    server,
+    listen: options.listen,
+    databasePrefix: options.databaseUrl === undefined ? "" : EXTERNAL_PREFIX,
+    secretNames: Object.keys(secrets),
+    drainSeconds: options.drainSeconds ?? DRAIN_SECONDS,
+  });
+  Object.assign(process.env, secretEnvironment(server.address.password, secrets));
+  const path = join(options.stateDir, "infra.json");
+  writeFileSync(path, JSON.stringify(infra, null, 2), { mode: 0o600 });
+  return path;
 }

@@ -13,6 +13,7 @@ describe("options", () => {
     const env = { ENCORE_LOG: "warn", DATABASE_URL: "postgres://a@b/c" };
     expect(readOptions([], env)).toEqual({ ...base, log: "warn", databaseUrl: "postgres://a@b/c" });
     expect(readOptions(["--log", "error"], env).log).toBe("error");
+    expect(readOptions(["--infra", "/a/infra.json"], {}).infraFile).toBe("/a/infra.json");
   });
 
   test.each([

@@ -12,11 +12,13 @@ Options:
   --state-dir <folder>   where data, bundles and the database are kept; .stele beside encore.app
   --database-url <url>   a PostgreSQL of your own, postgres://user:password@host:port/database;
                          DATABASE_URL does the same
+  --infra <file>         Encore's infra config: which services and databases, which others there are;
+                         no PostgreSQL is started, and its secrets are in the environment
   --log <level>          trace, debug, info, warn or error; info has two lines for each request
-  --drain <seconds>      how long requests may take to end at Ctrl-C or SIGTERM; 3
+  --drain <seconds>      how long requests may take to end at Ctrl-C or SIGTERM; 3, or what --infra says
   -h, --help             show this
 
-Secrets are read from .secrets.local.cue beside encore.app.`;
+Without --infra secrets are read from .secrets.local.cue beside encore.app.`;
 
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
 
@@ -27,6 +29,7 @@ export interface CommandOptions {
   readonly drainSeconds: number;
   readonly stateDir?: string;
   readonly databaseUrl?: string;
+  readonly infraFile?: string;
 }
 
 /** @throws an error for the user, with exit code 2, when the options are not understood */
@@ -38,20 +41,22 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Co
         help: { type: "boolean", short: "h", default: false },
         listen: { type: "string", default: "127.0.0.1:4000" },
         "state-dir": { type: "string" },
+        infra: { type: "string" },
         "database-url": { type: "string", default: env["DATABASE_URL"] ?? "" },
         log: { type: "string", default: env["ENCORE_LOG"] ?? "info" },
         drain: { type: "string", default: "3" },
       },
       strict: true,
     });
-    const { help, listen, log, drain, "database-url": databaseUrl, "state-dir": dir } = values;
+    const { help, listen, log, drain, infra, "database-url": url, "state-dir": dir } = values;
     return {
       help,
       listen,
       log: checkLevel(log),
       drainSeconds: readSeconds(drain),
       ...(dir === undefined ? {} : { stateDir: resolve(dir) }),
-      ...(databaseUrl === "" ? {} : { databaseUrl }),
+      ...(infra === undefined ? {} : { infraFile: resolve(infra) }),
+      ...(url === "" ? {} : { databaseUrl: url }),
     };
   } catch (error) {
     const sentence = (error as Error).message.split(/\. |\.$/)[0];

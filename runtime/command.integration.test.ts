@@ -22,7 +22,7 @@ it("stele-runtime serves the application of its folder, and ends at Ctrl-C", asy
   let output = "";
   child.stderr.on("data", (data: Buffer) => (output += String(data)));
   const line = (await Promise.race([once(child.stdout, "data"), ended])).toString();
-  const [, address] = /^Serving notes on (http:\S+); Ctrl-C stops\n$/.exec(line) ?? [];
+  const [, address] = /^Listening on (http:\S+); Ctrl-C stops\n$/.exec(line) ?? [];
   expect(address, line + output).toBeDefined();
   expect((await fetch(`${address}/__encore/healthz`)).status).toBe(200);
   child.kill("SIGINT");

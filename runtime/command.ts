@@ -18,7 +18,6 @@ export async function main(argv: readonly string[], folder: string): Promise<voi
       `The application has encore.dev ${sdk}: this runtime is made for ${SDK_VERSION.slice(1)}\n`,
     );
   }
-  const { model, address } = await boot({ stateDir: join(root, ".stele"), ...options, root });
-  const services = model.services.map(({ name }) => name).join(", ");
-  process.stdout.write(`Serving ${services} on http://${address}; Ctrl-C stops\n`);
+  const { address } = await boot({ stateDir: join(root, ".stele"), ...options, root });
+  process.stdout.write(`Listening on http://${address}; Ctrl-C stops\n`);
 }
