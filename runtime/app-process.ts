@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, realpathSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { REPOSITORY } from "./place";
 
@@ -60,7 +60,7 @@ export class AppProcess {
 
 /** A copy of a fixture in a folder of its own, so that tests do not meet in it. */
 export function copyFixture(name: string): string {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), `stele-${name}-`)));
+  const root = realpathSync(mkdtempSync(join(tmpdir(), `stele-${basename(name)}-`)));
   cpSync(join(FIXTURES, name), root, { recursive: true });
   symlinkSync(join(REPOSITORY, "node_modules"), join(root, "node_modules"));
   return root;

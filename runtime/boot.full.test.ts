@@ -16,7 +16,6 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { connectionUrl } from "./sql/sql-client";
 import { startTestPostgres } from "./postgres/test-postgres";
 
 const HERE = join(process.cwd(), "runtime", "__tests__");
@@ -195,7 +194,9 @@ describe("boot()", () => {
   it("uses the server of DATABASE_URL, and starts none", async () => {
     const server = await startTestPostgres();
     try {
-      const url = connectionUrl(server.config("postgres"));
+      const { socketDir, username, password } = server.config("postgres");
+      const query = new URLSearchParams({ host: socketDir ?? "", user: username, password });
+      const url = `postgres:///postgres?${query}`;
       const own = launch(await freeAddress(), { DATABASE_URL: url });
       const api = await own.ready();
       expect(await add(api, "one")).toBe(200);

@@ -3,6 +3,7 @@ import { letIn } from "../../shared/arrivals";
 import { sendJson, sendNothing } from "./answers";
 import { HttpRequest } from "./http-request";
 import { discardRest, guard, LIMITS, serverOptions, type Limits } from "./limits";
+import { Newcomers } from "./newcomers";
 import { acceptUpgrades, isUpgrade } from "./upgrades";
 
 /** How soon a drained connection is noticed: a fraction of the time that a shutdown has. */
@@ -35,6 +36,7 @@ export class Listener {
   readonly #answering: Answering;
   readonly #server: Server;
   readonly #limits: Limits;
+  readonly #newcomers: Newcomers;
   #draining = false;
   /** Accepted so far. */
   #connections = 0;
@@ -55,6 +57,7 @@ export class Listener {
       const { method, path } = requestOf(message);
       return answering.leadsToStream(method, path);
     });
+    this.#newcomers = new Newcomers(this.#server);
     this.#server.on("connection", () => (this.#connections += 1));
   }
 
@@ -82,7 +85,10 @@ export class Listener {
     await letIn(() => this.#connections, LET_IN_MS);
     return new Promise((resolve) => {
       // A connection that was busy becomes idle when it is answered, and would then be kept alive.
-      const sweep = setInterval(() => this.#server.closeIdleConnections(), IDLE_SWEEP_MS);
+      const sweep = setInterval(() => {
+        this.#server.closeIdleConnections();
+        this.#newcomers.close();
+      }, IDLE_SWEEP_MS);
       this.#server.close(() => {
         clearInterval(sweep);
         resolve();

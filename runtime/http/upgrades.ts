@@ -48,9 +48,14 @@ export function acceptUpgrades(
     }
     upgrades.set(message, { socket, head });
     const response = new ServerResponse(message);
-    response.shouldKeepAlive = false;
     response.assignSocket(socket);
-    response.once("finish", () => socket.destroySoon());
+    response.once("finish", () => {
+      // It was refused: the connection goes on as one of HTTP.
+      if (response.getHeader("connection") === "close") return socket.destroySoon();
+      response.detachSocket(socket);
+      if (head.length > 0) socket.unshift(head);
+      server.emit("connection", socket);
+    });
     server.emit("request", message, response);
   });
 }

@@ -3,11 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import postgres from "postgres";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { externalPostgres, type PostgresServer, startPostgres } from "./postgres";
-import { connectionUrl, openClient } from "../sql/sql-client";
+import { openClient } from "../sql/sql-client";
 
 const roots: string[] = [];
 const servers: PostgresServer[] = [];
@@ -183,27 +182,6 @@ describe("startPostgres()", () => {
       roots.push(join(data.trim(), ".."));
     },
   );
-});
-
-describe("connectionUrl()", () => {
-  it("leads postgres.js to the socket, for queries and for LISTEN", async () => {
-    const server = await start(makeRoot());
-    const config = {
-      ...server.address,
-      database: "postgres",
-      maxConnections: 1,
-      minConnections: 0,
-    };
-    const sql = postgres(connectionUrl(config));
-    try {
-      const heard = new Promise((resolve) => void sql.listen("news", resolve));
-      await sql.listen("other", () => {}); // After the first, on the same connection.
-      await sql.notify("news", "it works");
-      expect(await heard).toBe("it works");
-    } finally {
-      await sql.end();
-    }
-  });
 });
 
 describe("externalPostgres()", () => {

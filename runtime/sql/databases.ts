@@ -1,7 +1,7 @@
 import type { AppModel } from "../app-model";
 import type { DatabaseConfig, InfraConfig } from "../infra-config";
+import { Forwarder } from "./forwarder";
 import { type Cursor, mayStayOpen, type QueryArgs, type Row, Statements } from "./statements";
-import { connectionUrl } from "./sql-client";
 import type { MakeDecimal } from "./sql-columns";
 import { sqlError, unavailable } from "./sql-errors";
 import { type Client, Pool } from "./sql-pool";
@@ -125,6 +125,7 @@ export class SQLDatabase {
   constructor(
     private readonly name: string,
     private readonly config: DatabaseConfig | null,
+    private readonly forwarder: Forwarder,
     makeDecimal: MakeDecimal,
   ) {
     this.statements = new Statements(makeDecimal);
@@ -156,7 +157,7 @@ export class SQLDatabase {
 
   /** A URL for other drivers; for a database that is not configured, one that leads nowhere. */
   connString(): string {
-    if (this.config) return connectionUrl(this.config);
+    if (this.config) return this.forwarder.url(this.name, this.config);
     return `postgresql://unused@not-configured.invalid/${encodeURIComponent(this.name)}`;
   }
 
@@ -176,18 +177,21 @@ export class SQLDatabase {
 /** All databases of a process. */
 export class Databases {
   private readonly opened = new Map<string, SQLDatabase>();
+  private readonly forwarder: Forwarder;
 
   constructor(
     _model: AppModel,
     private readonly infra: InfraConfig,
     private readonly makeDecimal: MakeDecimal,
-  ) {}
+  ) {
+    this.forwarder = new Forwarder(infra.databases);
+  }
 
   sqlDatabase(name: string): SQLDatabase {
     let database = this.opened.get(name);
     if (!database) {
       const config = this.infra.databases[name] ?? null;
-      database = new SQLDatabase(name, config, this.makeDecimal);
+      database = new SQLDatabase(name, config, this.forwarder, this.makeDecimal);
       this.opened.set(name, database);
     }
     return database;
@@ -195,6 +199,7 @@ export class Databases {
 
   async close(): Promise<void> {
     await Promise.all([...this.opened.values()].map((database) => database.close()));
+    this.forwarder.close();
   }
 }
 

@@ -1,11 +1,10 @@
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ConnectionOptions } from "node:tls";
 
 import postgres from "postgres";
 
-import type { DatabaseConfig } from "../infra-config";
+import type { DatabaseConfig, TlsConfig } from "../infra-config";
 
 /** A new connection that takes longer than this will not come. */
 const CONNECT_TIMEOUT_S = 10;
@@ -21,7 +20,7 @@ type Options = postgres.Options<Record<string, postgres.PostgresType>> & {
 export function clientOptions(config: DatabaseConfig, max: number): Options {
   return {
     socket: () => openSocket(config),
-    ssl: tlsOptions(config),
+    ssl: config.tls === null ? false : tlsOptions(config.tls, config.host),
     database: config.database,
     username: config.username,
     password: config.password,
@@ -61,8 +60,7 @@ function openSocket({ socketDir, host, port }: DatabaseConfig): Socket {
   return socket;
 }
 
-function tlsOptions({ tls, host }: DatabaseConfig): NonNullable<Options["ssl"]> {
-  if (tls === null) return false;
+export function tlsOptions(tls: TlsConfig, host: string): ConnectionOptions {
   return {
     ...(tls.ca === null ? {} : { ca: tls.ca }),
     ...(tls.cert === null ? {} : { cert: tls.cert }),
@@ -80,39 +78,4 @@ export function openClient(
 ): postgres.Sql {
   const options = clientOptions(config, max);
   return postgres({ ...options, connection: { ...options.connection, ...settings } });
-}
-
-/** A URL with which `postgres(url)` of postgres.js, or any other driver, reaches the database. */
-export function connectionUrl(config: DatabaseConfig): string {
-  const user = `${encodeURIComponent(config.username)}:${encodeURIComponent(config.password)}`;
-  const database = encodeURIComponent(config.database);
-  if (config.socketDir !== null) {
-    const host = encodeURIComponent(socketAlias(config.socketDir)).replace("%2C", ",");
-    return `postgresql://${user}@${host}/${database}`;
-  }
-  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-  const tls = config.tls === null ? "disable" : config.tls.verifyCa ? "verify-full" : "require";
-  return `postgresql://${user}@${host}:${config.port}/${database}?sslmode=${tls}`;
-}
-
-/** What follows the name of a socket's folder in its alias. */
-export const ALIAS_SUFFIX = ",";
-
-const aliases = new Map<string, string>();
-
-/**
- * Another name of a socket's folder, ending in a comma. postgres.js decodes the host of a URL, and so
- * sees that it is a path, only where it has a comma in it; everything else takes the name as it is.
- */
-function socketAlias(socketDir: string): string {
-  const beside = socketDir + ALIAS_SUFFIX;
-  if (existsSync(beside)) return beside;
-  const known = aliases.get(socketDir);
-  if (known !== undefined) return known;
-  const dir = mkdtempSync(join(tmpdir(), "stele-"));
-  const alias = join(dir, `s${ALIAS_SUFFIX}`);
-  symlinkSync(socketDir, alias);
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-  aliases.set(socketDir, alias);
-  return alias;
 }

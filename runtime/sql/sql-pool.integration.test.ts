@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import type { DatabaseConfig } from "../infra-config";
 import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
+import { Forwarder } from "./forwarder";
 import { SQLDatabase } from "./databases";
 import { ensureDatabase } from "./migrate";
 import { openClient } from "./sql-client";
@@ -102,7 +103,8 @@ describe("ENCORE_SQL_STATEMENT_TIMEOUT_MS", () => {
     use: (db: SQLDatabase) => Promise<void>,
   ): Promise<void> => {
     process.env["ENCORE_SQL_STATEMENT_TIMEOUT_MS"] = ms;
-    const db = new SQLDatabase("alpha", { ...config, maxConnections: 1 }, (text) => text);
+    const one = { ...config, maxConnections: 1 };
+    const db = new SQLDatabase("alpha", one, new Forwarder({}), (text) => text);
     try {
       await use(db);
     } finally {

@@ -63,7 +63,7 @@ describe.each(kinds)("%s", (_, make) => {
     return [new End(near), new End(far)];
   };
 
-  it("delivers everything in order, however it is held up", async () => {
+  it("delivers everything in order, however it is held up", { timeout: 60_000 }, async () => {
     const steps = fc.array(
       fc.oneof(
         fc.string({ unit: "binary" }),

@@ -69,6 +69,8 @@ const headersProtocol = (headers: object): string =>
 const post = (path: string): Promise<Response> =>
   fetch(`http://${address}${path}`, { method: "POST" });
 
+const LAST_REQUEST = "GET /__encore/healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
 /** What a raw request gets within its connection. */
 function raw(text: string): Promise<string> {
   return new Promise((resolve) => {
@@ -202,9 +204,12 @@ describe("a handshake", () => {
       "the `Sec-WebSocket-Key` header is not 16 bytes in Base64",
     ],
   ])("with %j is told what is missing", async (lines, message) => {
-    const answer = await raw(handshake(lines));
+    const isLast = lines.some((line) => line.includes("close"));
+    const answer = await raw(handshake(lines) + (isLast ? "" : LAST_REQUEST));
     expect(answer).toMatch(/^HTTP\/1.1 400 /);
     expect(answer).toContain(`"code":"invalid_argument","message":"${message}`);
+    // The connection can be used further.
+    if (!isLast) expect(answer).toContain('"code":"ok"');
   });
 
   it("that nobody asked for is passed over, body and all", async () => {
