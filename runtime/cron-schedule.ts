@@ -35,6 +35,23 @@ export function nextRun(
   return null;
 }
 
+/** A run that could not begin so long is left out: the machine slept, or nobody was there. */
+const LATE_MAX_MS = MINUTE_MS;
+
+/**
+ * What to do at `now` with the run that is due at `at`, and when the one after it is due. Runs that
+ * were missed are not made up for.
+ */
+export function turn(
+  cron: CronModel,
+  at: number,
+  now: number,
+): { readonly what: "wait" | "run" | "miss"; readonly next: number | null } {
+  const next = nextRun(cron, Math.max(at, now));
+  if (now < at) return { what: "wait", next };
+  return { what: now - at > LATE_MAX_MS ? "miss" : "run", next };
+}
+
 /** Five fields, UTC: minute, hour, day of month, month, day of week (0 and 7 are Sunday). */
 export function parseSchedule(schedule: string): (at: Date) => boolean {
   const parts = schedule.trim().split(/\s+/);

@@ -4,7 +4,8 @@ import { Authenticator, type AuthFunction } from "./http/authenticator";
 import { ApiCallError, Calls, type CallOptions, type CallResult } from "./calls";
 import { Control } from "./control";
 import { Cors } from "./http/cors";
-import { Crons } from "./cron";
+import { areCronsOn, Crons } from "./cron";
+import { CronStore } from "./cron-store";
 import { Databases, type SQLDatabase } from "./sql/databases";
 import { closeCursorsLeftEarly } from "./sql/sdk-cursors";
 import { Deployment } from "./deployment";
@@ -24,7 +25,13 @@ import { flushLog, Logger, RuntimeLog } from "./log";
 import { MetricsRegistry } from "./metrics";
 import { decodeValue } from "./http/payload-decode";
 import type { LogLine } from "./pubsub/pubsub-consumer";
-import { PubSub, type Delivery, type PubSubSubscription, type PubSubTopic } from "./pubsub/pubsub";
+import {
+  PubSub,
+  pubsubDatabase,
+  type Delivery,
+  type PubSubSubscription,
+  type PubSubTopic,
+} from "./pubsub/pubsub";
 import { newTrace, Request, type AuthData } from "./http/request";
 import { MetaReader } from "./remote/meta-reader";
 import { RemoteCalls } from "./remote/remote-calls";
@@ -128,7 +135,11 @@ export class Runtime {
     this.#pubsub = new PubSub(this.#model, this.#deployment.consuming(), { log });
     this.#crons = new Crons({
       model: this.#model,
-      infra: this.#infra,
+      isHosted,
+      openRuns: async () => {
+        const config = areCronsOn(process.env) ? pubsubDatabase(this.#infra) : null;
+        return config && CronStore.open(config);
+      },
       call: (service, endpoint) => this.#runCron(service, endpoint),
       log,
       now: Date.now,
