@@ -120,7 +120,7 @@ export interface AuthHandlerModel {
   readonly name: string;
   readonly at: SourcePosition;
   readonly params: ObjectSchema;
-  readonly data: ObjectSchema;
+  readonly data: Schema;
 }
 
 export interface CronModel {

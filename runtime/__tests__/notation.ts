@@ -42,7 +42,7 @@ export function foundBy(root: string, model: AppModel): Json {
         name: auth.name,
         service: auth.service,
         params: rootText(auth.params, types),
-        data: rootText(auth.data, types),
+        data: schemaText(auth.data, types),
       },
     }),
     ...some(

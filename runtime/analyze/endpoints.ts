@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join, posix } from "node:path";
 import type * as TS from "typescript";
 import type { EndpointKind, EndpointModel, ObjectSchema, StaticAssets } from "../app-model";
@@ -174,7 +174,7 @@ function readShapes(site: EndpointSite): Shapes {
   const carrier = kind === "typed" || signature.handshake === null ? signature.request : null;
   const first = signature.handshake ?? carrier;
   checkPathParams(site, first);
-  if (kind === "typed") checkQueryFields(site, signature.request);
+  checkQueryFields(site, kind === "typed" ? signature.request : signature.handshake);
   checkStatusFields(site, response);
   return { request, response, handshake };
 }
@@ -227,7 +227,10 @@ function readAssets({ context, reference, config, segments }: EndpointSite): Sta
   }
   const notFoundNode = config.get("notFound");
   const notFound = notFoundNode === undefined ? null : posix.join(home, localPath(notFoundNode));
-  if (notFound !== null && !existsSync(join(context.root, notFound))) {
+  if (
+    notFound !== null &&
+    !statSync(join(context.root, notFound), { throwIfNoEntry: false })?.isFile()
+  ) {
     throw new ReadError(
       notFoundNode ?? node,
       `file "${notFound}" does not exist: expected a file below this file's folder`,

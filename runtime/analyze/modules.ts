@@ -92,7 +92,10 @@ export class ModuleGraph {
         );
       }
       const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
-      if (this.resolve(module, specifier).kind === "missing") {
+      const target = this.resolve(module, specifier);
+      // Files that the walk leaves out are read where they are imported.
+      if (target.kind === "source") this.load(target.path);
+      if (target.kind === "missing") {
         this.#faults.add(
           positionOf(module, statement),
           `module "${specifier}" not found: expected a file, an installed package or a path of tsconfig.json`,

@@ -13,7 +13,7 @@ export type Resolved =
   | { readonly kind: "missing" };
 
 const SOURCE_EXTENSIONS = [".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs"];
-const TRIED_EXTENSIONS = [".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mjs", ".cjs", ".json", ".node"];
+const TRIED_EXTENSIONS = [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".json", ".node"];
 
 /** Written as `.js`, meant as `.ts`: TypeScript's own rule for relative imports. */
 const WRITTEN_AS: Readonly<Record<string, readonly string[]>> = {
@@ -56,6 +56,8 @@ export class SpecifierResolver {
       return this.#file(resolve(dir, specifier));
     }
     for (const target of aliasTargets(this.#aliases, specifier)) {
+      // Encore takes the extension of a path of tsconfig.json as it is written.
+      if (Object.hasOwn(WRITTEN_AS, extname(target))) continue;
       const found = this.#file(resolve(this.#root, target));
       if (found.kind !== "missing") return found;
     }

@@ -5,6 +5,7 @@ import { objectLiteral, stringLiteral } from "./literals";
 import { positionOf, type Module } from "./modules";
 import type { Reference } from "./references";
 import { wireOf } from "./schemas";
+import type { Type } from "./types";
 import { ts } from "./typescript";
 
 const SERVICE_FILE = "encore.service.ts";
@@ -61,8 +62,10 @@ export function readGateway(context: Context, reference: Reference): FoundGatewa
   }
   const at = positionOf(module, node);
   const options = node.arguments?.[0];
-  const handler =
-    options === undefined ? undefined : objectLiteral(options, ["authHandler"]).get("authHandler");
+  if (options === undefined) {
+    throw new ReadError(node, "a gateway needs its options: write new Gateway({})");
+  }
+  const handler = objectLiteral(options, ["authHandler"]).get("authHandler");
   let authHandler: string | null = null;
   if (handler !== undefined) {
     const meaning = ts.isIdentifier(handler) ? context.graph.lookUp(module, handler.text) : null;
@@ -117,9 +120,13 @@ export function readAuthHandler(context: Context, reference: Reference): FoundAu
       name: binding.name,
       at,
       params: rootOrEmpty(context, module, params),
-      data: rootOrEmpty(context, module, data),
+      data: context.schemas.schema(unwrapPromise(context.resolver.resolve(module, data))),
     },
   };
+}
+
+function unwrapPromise(type: Type): Type {
+  return type.kind === "promise" ? type.of : type;
 }
 
 function isFunction(node: TS.Expression): node is TS.ArrowFunction | TS.FunctionExpression {

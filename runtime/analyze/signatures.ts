@@ -59,10 +59,7 @@ function unseenSignature(
 }
 
 function checkHandler(fn: InlineHandler, hasResponse: boolean): void {
-  if (fn.typeParameters !== undefined) {
-    const message = "an endpoint's handler cannot have type parameters: write its types out";
-    throw new ReadError(fn.typeParameters[0] ?? fn, message);
-  }
+  checkTypeParameters(fn);
   const param = fn.parameters[0];
   if (param?.initializer !== undefined) {
     throw new ReadError(
@@ -76,12 +73,20 @@ function checkHandler(fn: InlineHandler, hasResponse: boolean): void {
   }
 }
 
+function checkTypeParameters(fn: InlineHandler | null): void {
+  const parameter = fn?.typeParameters?.[0];
+  if (parameter === undefined) return;
+  const message = "an endpoint's handler cannot have type parameters: write its types out";
+  throw new ReadError(parameter, message);
+}
+
 function streamSignature(
   { node }: Reference,
   args: readonly TS.TypeNode[],
   fn: InlineHandler | null,
   kind: EndpointKind,
 ): Signature {
+  checkTypeParameters(fn);
   const hasHandshake = fn?.parameters.length === 2;
   const types = hasHandshake ? args.slice(1) : args;
   const handshake = hasHandshake ? (args[0] ?? null) : null;

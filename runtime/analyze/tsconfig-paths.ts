@@ -57,13 +57,31 @@ function parseConfig(text: string, faults: FaultList): TsConfig | null {
     return null;
   }
   try {
-    return JSON.parse(json) as TsConfig;
+    const config: unknown = JSON.parse(json);
+    if (isConfig(config)) return config;
+    const message = "compilerOptions.paths must name lists of texts, and baseUrl a text";
+    faults.add({ file: TSCONFIG, line: 1 }, message);
+    return null;
   } catch (error) {
     const position = /position (\d+)/.exec((error as Error).message)?.[1] ?? 0;
     const line = lineAt(json, Number(position));
     faults.add({ file: TSCONFIG, line }, `not JSON: ${(error as Error).message}`);
     return null;
   }
+}
+
+function isConfig(config: unknown): config is TsConfig {
+  if (!isRecord(config)) return false;
+  const { compilerOptions = {} } = config;
+  if (!isRecord(compilerOptions)) return false;
+  const { baseUrl = "", paths = {} } = compilerOptions;
+  const isList = (list: unknown): boolean =>
+    Array.isArray(list) && list.every((one) => typeof one === "string");
+  return typeof baseUrl === "string" && isRecord(paths) && Object.values(paths).every(isList);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }
 
 function lineAt(text: string, index: number): number {
