@@ -4,7 +4,7 @@ import { START_MS } from "../app-process";
 import { fuzz } from "./fuzz/run";
 import { foreignMarks, hostileCase, markOf } from "./fuzz/requests";
 
-const CASES = 3_000;
+const CASES = 2_000;
 const FIRST_SEED = Number(process.env.SEED ?? 1);
 
 /** Beyond what is kept for good, which the first part of the run has brought about. */

@@ -94,9 +94,10 @@ export function guard(server: Server, limits: Limits, answer: RequestListener): 
   });
 }
 
-/** A body that nobody read would keep the connection from its next request. */
+/** A body that nobody reads would keep the connection from its next request. */
 export function discardRest(message: IncomingMessage, limits: Limits): void {
-  if (message.readableEnded) return;
+  // Node lets go of what has come.
+  if (message.complete) return;
   const cut = (): void => void message.socket.destroy();
   let left = limits.unreadBytes;
   const timer = setTimeout(cut, limits.headMs).unref();
