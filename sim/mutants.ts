@@ -27,7 +27,7 @@ function misled(
     const decision = PRODUCTION.decideRoute(change(row, command), command);
     const { generation, fence } = decision.row;
     const kept = {
-      generation: decision.outcome === "done" ? generation : row.generation,
+      generation: Math.max(generation, row.generation),
       fence: Math.max(fence, row.fence),
     };
     return { ...decision, row: { ...decision.row, ...kept } };
@@ -63,14 +63,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: "an event is applied whatever its generation",
     inStorm: true,
-    broken: /has fallen behind itself/,
+    broken: /which never heard of generation 2/,
     rules: {
       ...PRODUCTION,
-      decideRoute: misled(["tombstone"], (row, command) => ({
-        ...row,
-        generation:
-          row.generation < 2 ? row.generation : Math.min(row.generation, generationOf(command) - 1),
-      })),
+      decideRoute: misled(["tombstone"], (row, command) =>
+        row.state === "active" ? { ...row, generation: generationOf(command) - 1 } : row,
+      ),
     },
   },
   {
