@@ -1,14 +1,9 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-import { difference, type Entry, isSame, type Manifest, totalBytes } from "./core/manifest";
+import { difference, type Entry, isSame, totalBytes } from "./core/manifest";
 import { bring, type Copied, type Place, prepare, settle, summary, writeWhole } from "./file-round";
-import { filesOf, type Limits, manifestOf, scan } from "./file-tree";
-
-function readManifest(generationDir: string): Manifest {
-  const file = manifestOf(generationDir);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Manifest) : [];
-}
+import { filesOf, type Limits, manifestOf, readManifest, scan } from "./file-tree";
 
 export interface DeployJob extends Place {
   readonly kind: "deploy";

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -9,7 +8,6 @@ import {
   readFileSync,
   renameSync,
   utimesSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 
@@ -22,12 +20,14 @@ import {
   beginRound,
   type Copied,
   draftOf,
+  openDraft,
   type Place,
   putFile,
   settle,
   type Source,
   summary,
   verifyRound,
+  writeBytes,
 } from "./file-round";
 import { filesOf, manifestOf, readWhole } from "./file-tree";
 
@@ -238,7 +238,7 @@ class Bringer {
     if (head.kind === "gone") return this.markGone(entry);
     if (head.kind !== "file") throw new Error(`the source sent "${head.kind}", not a file`);
     const end = Math.max(offset, Math.min(head.size, offset + blocks * BLOCK_BYTES));
-    const file = this.openDraft(entry);
+    const file = openDraft(this.pathOf(entry), draftOf(this.place, entry.path));
     try {
       for (let at = offset, index = 0; at < end; at += BLOCK_BYTES, index++) {
         const frame = await nextOf(frames);
@@ -259,15 +259,6 @@ class Bringer {
   private markGone({ path }: Entry): void {
     if (this.final) throw new Error(`"${path}" changed while it was read`);
     this.gone.add(path);
-  }
-
-  /** What is there becomes the draft, with those blocks that stay. */
-  private openDraft(entry: Entry): number {
-    const draft = draftOf(this.place, entry.path);
-    const path = this.pathOf(entry);
-    if (!existsSync(draft) && existsSync(path)) renameSync(path, draft);
-    if (existsSync(draft)) chmodSync(draft, 0o600);
-    return openSync(draft, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   }
 
   private finish(entry: Entry): void {
@@ -316,7 +307,5 @@ function writeBlock({ file, at, length, isThere }: Block, frame: Frame): void {
   if (frame.kind !== "data" || frame.bytes.length !== length) {
     throw new Error(`the source sent "${frame.kind}", not a block of ${length} bytes`);
   }
-  for (let done = 0; done < length;) {
-    done += writeSync(file, frame.bytes, done, length - done, at + done);
-  }
+  writeBytes(file, frame.bytes, at);
 }

@@ -5,8 +5,11 @@ import {
   constants,
   copyFileSync,
   existsSync,
+  fstatSync,
+  ftruncateSync,
   lchownSync,
   mkdirSync,
+  openSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -14,6 +17,7 @@ import {
   symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 
@@ -26,7 +30,17 @@ import {
   totalBytes,
   unsure,
 } from "./core/manifest";
-import { filesOf, isGone, manifestOf, openInside, type Scan, scan } from "./file-tree";
+import { BLOCK_BYTES } from "./core/pieces";
+import {
+  filesOf,
+  isGone,
+  manifestOf,
+  openInside,
+  readManifest,
+  readWhole,
+  type Scan,
+  scan,
+} from "./file-tree";
 
 /**
  * One round of a copy: makes an app's folder what another holds now. What is to be done, and how it is
@@ -109,14 +123,62 @@ export function settle({ modes }: Prepared, place: Place): void {
   rmSync(draftsOf(place.generationDir), { recursive: true, force: true });
 }
 
-/** Copies a file of a folder into its draft. Rejects as gone what is no longer what the scan saw. */
-export function copyContent(from: string, path: string, draft: string): void {
+/** Opens a draft for writing. What is in its place becomes the draft: most of it may stay. */
+export function openDraft(path: string, draft: string): number {
+  if (!existsSync(draft) && existsSync(path)) renameSync(path, draft);
+  if (existsSync(draft)) chmodSync(draft, 0o600);
+  return openSync(draft, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+}
+
+export function writeBytes(file: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done, bytes.length - done, at + done);
+  }
+}
+
+/** From here on it is worth to compare. */
+const PATCHED_BYTES = 4 * BLOCK_BYTES;
+
+/**
+ * Copies a file of a folder into its draft. Throws as gone what is no longer what the scan saw. A large
+ * one that is at `there` already is compared, and written where it differs: a disk writes slower than
+ * memory is read.
+ */
+export function copyContent(from: string, path: string, draft: string, there?: string): void {
   const file = openInside(from, path);
   try {
     const source = process.platform === "linux" ? `/proc/self/fd/${file}` : join(from, path);
-    copyFileSync(source, draft, constants.COPYFILE_FICLONE);
+    const isPatched = fstatSync(file).size >= PATCHED_BYTES && there !== undefined;
+    if (!isPatched || !existsSync(there)) copyFileSync(source, draft, constants.COPYFILE_FICLONE);
+    else if (!isCloned(source, draft)) patch(file, openDraft(there, draft));
   } finally {
     closeSync(file);
+  }
+}
+
+/** Some file systems share the blocks of a copy: nothing is faster. */
+function isCloned(source: string, draft: string): boolean {
+  try {
+    copyFileSync(source, draft, constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch {
+    rmSync(draft, { force: true });
+    return false;
+  }
+}
+
+function patch(from: number, to: number): void {
+  const [wanted, there] = [Buffer.alloc(BLOCK_BYTES), Buffer.alloc(BLOCK_BYTES)];
+  try {
+    for (let at = 0; ; at += BLOCK_BYTES) {
+      const bytes = wanted.subarray(0, readWhole(from, wanted, at));
+      if (!there.subarray(0, readWhole(to, there, at)).equals(bytes)) writeBytes(to, bytes, at);
+      if (bytes.length === BLOCK_BYTES) continue;
+      ftruncateSync(to, at + bytes.length);
+      return;
+    }
+  } finally {
+    closeSync(to);
   }
 }
 
@@ -132,7 +194,8 @@ export function bring(
   mkdirSync(drafts, { mode: 0o700 });
   for (const entry of files) {
     try {
-      copyContent(from, entry.path, draftOf(place, entry.path));
+      const there = join(filesOf(place.generationDir), entry.path);
+      copyContent(from, entry.path, draftOf(place, entry.path), there);
     } catch (error) {
       if (!isGone(error)) throw error;
       onGone(error);
@@ -184,7 +247,8 @@ export function beginRound(
   const change = difference(manifest, there);
   const firstScanMs = firstScanOf(place.generationDir, scannedAtMs);
   const written = new Set(change.write.map(({ path }) => path));
-  const late = final ? unsure(manifest, firstScanMs).filter(({ path }) => !written.has(path)) : [];
+  const doubtful = final ? unsure(manifest, firstScanMs, readManifest(place.generationDir)) : [];
+  const late = doubtful.filter(({ path }) => !written.has(path));
   const prepared = prepare(change, there, place);
   return {
     ...prepared,

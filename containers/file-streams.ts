@@ -9,10 +9,6 @@ import type { FromThread, Proof, Told, ToThread } from "./file-messages";
 const IDLE_MS = 30_000;
 /** On its way to the other thread: what hides how long a message takes. */
 const WINDOW_BYTES = 512 * 1024;
-/** After the end of what it said, a source sends a few bytes at most: then the connection is kept. */
-const REST_BYTES = 64 * 1024;
-const REST_MS = 1_000;
-
 /** An answer of the source that has begun. */
 export interface OpenedStream {
   readonly body: Readable;
@@ -45,13 +41,12 @@ interface Reading {
 export class Streams {
   private readonly readings = new Map<number, Promise<Reading>>();
 
-  constructor(private readonly post: (message: ToThread) => void) {}
+  constructor(private readonly post: (message: ToThread, transfer?: ArrayBuffer[]) => void) {}
 
   open({ stream, pieces }: Extract<FromThread, { kind: "open" }>, open: OpenStream): void {
     const opening = open(pieces).then(({ body, proof }) => {
       this.post({ kind: "opened", stream, proof });
-      // Left early it is not destroyed, so that its connection can be used again.
-      const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false });
+      const chunks = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
       return { body, chunks, sent: 0, received: 0, isPumping: false };
     });
     this.readings.set(stream, opening);
@@ -73,7 +68,8 @@ export class Streams {
     reading.isPumping = true;
     while (reading.sent - reading.received < WINDOW_BYTES && this.readings.has(stream)) {
       const { value, done } = await inTime(reading);
-      this.post({ kind: "chunk", stream, bytes: done ? null : value });
+      const bytes = done ? null : owned(value);
+      this.post({ kind: "chunk", stream, bytes }, bytes ? [bytes.buffer] : []);
       // After the end nothing is read again.
       if (done) return;
       reading.sent += value.length;
@@ -89,13 +85,18 @@ export class Streams {
   close(stream: number): void {
     const opening = this.readings.get(stream);
     this.readings.delete(stream);
-    opening?.then(({ body }) => drop(body)).catch(() => undefined);
+    opening?.then(({ body }) => body.destroy()).catch(() => undefined);
   }
 
   /** The other thread is gone. */
   closeAll(): void {
     for (const stream of this.readings.keys()) this.close(stream);
   }
+}
+
+/** In memory of its own, that is handed over: to clone a part of a buffer is to clone all of it. */
+function owned(chunk: Buffer): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(chunk);
 }
 
 async function inTime({ chunks, body }: Reading): Promise<IteratorResult<Buffer>> {
@@ -107,15 +108,4 @@ async function inTime({ chunks, body }: Reading): Promise<IteratorResult<Buffer>
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Reads the few bytes that may be left; if there are more, the connection is of no use. */
-function drop(body: Readable): void {
-  let bytes = 0;
-  const timer = setTimeout(() => body.destroy(), REST_MS);
-  body.once("close", () => clearTimeout(timer));
-  body.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > REST_BYTES) body.destroy();
-  });
 }

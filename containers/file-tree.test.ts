@@ -163,6 +163,23 @@ describe("copy", () => {
     expect(readFileSync(inWest("counter"), "utf8")).toBe("2");
   });
 
+  it("brings a large file up to date, however it changed", () => {
+    const block = 1024 * 1024;
+    const write = (length: number, ...changes: [number, string][]): void => {
+      const bytes = Buffer.alloc(length, 7);
+      for (const [at, text] of changes) bytes.write(text, at);
+      writeFileSync(inEast("large"), bytes);
+      copied(true);
+      expect(readFileSync(inWest("large")).equals(bytes)).toBe(true);
+    };
+    deployed();
+    write(5 * block);
+    write(5 * block, [0, "x"], [3 * block - 1, "yy"]);
+    write(6 * block + 5, [6 * block, "more"]);
+    write(4 * block + 1);
+    write(block);
+  });
+
   it("gives folders that may not be written to their files first", () => {
     mkdirSync(join(site, "locked"));
     writeFileSync(join(site, "locked", "file"), "in");

@@ -1,10 +1,12 @@
 import {
   closeSync,
   constants,
+  existsSync,
   lchownSync,
   lstatSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   readSync,
   realpathSync,
@@ -91,6 +93,11 @@ export function filesOf(generationDir: string): string {
 /** What the last release brought. */
 export function manifestOf(generationDir: string): string {
   return join(generationDir, "manifest.json");
+}
+
+export function readManifest(generationDir: string): Manifest {
+  const file = manifestOf(generationDir);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Manifest) : [];
 }
 
 /**

@@ -22,7 +22,7 @@ interface Pending {
 class FilesThread {
   private worker: Promise<Worker> | undefined;
   private readonly pending = new Map<number, Pending>();
-  private readonly streams = new Streams((message) => this.post(message));
+  private readonly streams = new Streams((message, transfer) => this.post(message, transfer));
   private nextId = 1;
 
   async run(job: FilesJob, open?: OpenStream): Promise<unknown> {
@@ -35,8 +35,8 @@ class FilesThread {
     });
   }
 
-  private post(message: ToThread): void {
-    this.worker?.then((worker) => worker.postMessage(message)).catch(() => undefined);
+  private post(message: ToThread, transfer: ArrayBuffer[] = []): void {
+    this.worker?.then((worker) => worker.postMessage(message, transfer)).catch(() => undefined);
   }
 
   private async start(): Promise<Worker> {

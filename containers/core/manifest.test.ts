@@ -120,8 +120,10 @@ describe("difference", () => {
     const at = 1_000_000;
     const sure = { ...file("sure", 1, at - 60_000), ctimeMs: at - 50_000 };
     const mapped = { ...sure, path: "mapped", mtimeMs: at - 30_000, ctimeMs: at - 30_000 };
+    const released = { ...mapped, path: "released" };
     const setBack = { ...sure, path: "set back", ctimeMs: at + 5_000 };
-    expect(unsure([folder("a"), link("l", "sure"), mapped, setBack, sure], at)).toEqual([
+    const all = [folder("a"), link("l", "sure"), mapped, released, setBack, sure];
+    expect(unsure(all, at, [released, { ...mapped, mtimeMs: at - 70_000 }, setBack])).toEqual([
       mapped,
       setBack,
     ]);

@@ -65,12 +65,19 @@ export function difference(source: Manifest, target: Manifest): Difference {
 
 /**
  * Files that may have been written since a scan at `scannedAtMs`, by the same clock, without a sign in
- * size and time.
+ * size and time. Those with the time that the release gave them have not been written since then.
  */
-export function unsure(manifest: Manifest, scannedAtMs: number): readonly Entry[] {
+export function unsure(
+  manifest: Manifest,
+  scannedAtMs: number,
+  released: Manifest,
+): readonly Entry[] {
+  const given = new Map(released.map(({ path, mtimeMs }) => [path, mtimeMs]));
   return manifest.filter(
-    ({ type, mtimeMs, ctimeMs }) =>
-      type === "file" && (mtimeMs >= scannedAtMs - DIRTY_MS || ctimeMs >= scannedAtMs - TICK_MS),
+    ({ path, type, mtimeMs, ctimeMs }) =>
+      type === "file" &&
+      (ctimeMs >= scannedAtMs - TICK_MS ||
+        (mtimeMs >= scannedAtMs - DIRTY_MS && mtimeMs !== given.get(path))),
   );
 }
 
