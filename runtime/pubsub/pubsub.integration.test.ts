@@ -105,6 +105,17 @@ const isEmpty = async (): Promise<boolean> =>
   (await ask("select 1 from delivery limit 1")).length === 0;
 
 describe("PubSub", () => {
+  it("carries a message that is a text, or one of several shapes", async () => {
+    const seen: unknown[] = [];
+    const pubsub = makeProcess({ first: ({ payload }) => void seen.push(payload) });
+    await pubsub.start();
+    for (const message of ["hello", { kind: "a", n: 1 }, { kind: "b" }]) {
+      await pubsub.topic("repl.moved").publish(message);
+    }
+    await until(() => seen.length === 3);
+    expect(seen).toEqual(expect.arrayContaining(["hello", { kind: "a", n: 1 }, { kind: "b" }]));
+  });
+
   it("delivers a message to every subscription, once it is started", async () => {
     const seen: Delivery[] = [];
     const note = (delivery: Delivery): void => void seen.push(delivery);

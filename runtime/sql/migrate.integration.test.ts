@@ -118,7 +118,7 @@ describe("migrate()", () => {
 
   it.each([
     ["1_other.up.sql", /have the same number/],
-    ["2-other.up.sql", /"schema\/2-other.up.sql" is not named N_name.up.sql/],
+    ["2-other.up.sql", /migration 2-other.up.sql has no valid name/],
   ])("refuses %s", async (file, message) => {
     write("1_first.up.sql", "select 1");
     write(file, "select 1");
