@@ -25,6 +25,10 @@ const cluster = (id: string, change: Partial<ClusterRecord> = {}): ClusterRecord
 
 let count = 0;
 
+/** Repls that move at once, and how often each: 400 decisions. */
+const REPLS = 16;
+const ROUNDS = 25;
+
 async function newRepl(home = "east"): Promise<repls.ReplRow> {
   const created = await repls.createRepl({
     name: `app${++count}`,
@@ -251,24 +255,39 @@ describe("migrations", () => {
     expect((await open(repl.id)).generation).toBe(2);
   });
 
-  it("are decided once when commit and abort come at the same time", async () => {
-    const repl = await newRepl();
+  it("are decided once each of 400 times that commit and abort come at the same time", async () => {
     const wins = { committed: 0, aborted: 0 };
-    for (let round = 0; round < 60; round++) {
-      const home = (await repls.findRepl(repl.id))?.clusterId;
-      const { migrationId, generation } = await open(repl.id, home === "east" ? "west" : "east");
-      const asked = round % 2 === 0 ? ["committed", "aborted"] : ["aborted", "committed"];
-      const [one, other] = await Promise.all(
-        asked.map((decision) => decide(migrationId, decision as "committed" | "aborted")),
-      );
+    const decideBoth = async (migrationId: string, isCommitFirst: boolean) => {
+      const both = ["committed", "aborted"] as const;
+      const asked = isCommitFirst ? both : both.toReversed();
+      const [one, other] = await Promise.all(asked.map((side) => decide(migrationId, side)));
       expect(one).toEqual(other);
-      const status = one?.status ?? "aborted";
-      wins[status] += 1;
-      const placement = await repls.findRepl(repl.id);
-      expect(placement?.generation === generation).toBe(status === "committed");
-      expect(placement?.clusterId === home).toBe(status === "aborted");
-    }
-    expect(wins.committed + wins.aborted).toBe(60);
+      return one?.status ?? "aborted";
+    };
+    const moveAbout = async (): Promise<void> => {
+      const repl = await newRepl();
+      let { clusterId, generation } = repl;
+      for (let round = 0; round < ROUNDS; round++) {
+        const to = clusterId === "east" ? "west" : "east";
+        const move = await open(repl.id, to);
+        const status = await decideBoth(move.migrationId, round % 2 === 0);
+        wins[status] += 1;
+        if (status === "committed") [clusterId, generation] = [to, move.generation];
+        expect(await repls.findRepl(repl.id)).toMatchObject({ clusterId, generation });
+      }
+    };
+    const before = await lastSeq();
+    const began = performance.now();
+    await Promise.all(Array.from({ length: REPLS }, moveAbout));
+    const ms = performance.now() - began;
+    const moved = (await readLog(before, 1_000)).filter(({ kind }) => kind === "moved");
+    expect(moved).toHaveLength(wins.committed);
+    expect(wins.committed + wins.aborted).toBe(400);
+    // Both orders were tried as often; neither side may always be the later one.
+    expect(Math.min(wins.committed, wins.aborted)).toBeGreaterThan(0);
+    process.stdout.write(
+      `400 decisions in ${Math.round(ms)} ms: ${wins.committed} committed, ${wins.aborted} aborted\n`,
+    );
   });
 
   it("are held to their rules by the database too", async () => {
@@ -285,6 +304,34 @@ describe("migrations", () => {
     await expect(db.exec`
       UPDATE placement SET cluster_id = 'east' WHERE repl_id = ${repl.id}`).rejects.toThrow(
       "may not go",
+    );
+    await expect(db.exec`
+      DELETE FROM migration_decision WHERE migration_id = ${migrationId}`).rejects.toThrow(
+      "cannot be forgotten",
+    );
+    const next = await open(repl.id, "east");
+    await expect(db.exec`
+      UPDATE migration_decision SET to_cluster = 'south'
+      WHERE migration_id = ${next.migrationId}`).rejects.toThrow("of something else");
+    await expect(db.exec`
+      UPDATE migration_decision SET status = 'committed', seq = 1, decided_at = now()
+      WHERE migration_id = ${next.migrationId}`).rejects.toThrow("not in the placement log");
+    await expect(db.exec`
+      INSERT INTO migration_decision (migration_id, status, repl_id, name, owner, policy,
+        from_cluster, to_cluster, from_generation, generation)
+      SELECT gen_random_uuid(), 'open', repl_id, name, owner, policy, from_cluster, to_cluster,
+        from_generation, generation + 1
+      FROM migration_decision WHERE migration_id = ${next.migrationId}`).rejects.toThrow(
+      "migration_decision_one_open",
+    );
+    await decide(next.migrationId, "aborted");
+    await expect(db.exec`
+      INSERT INTO migration_decision (migration_id, status, repl_id, name, owner, policy,
+        from_cluster, to_cluster, from_generation, generation)
+      SELECT gen_random_uuid(), 'open', repl_id, name, owner, policy, from_cluster, to_cluster,
+        from_generation, generation
+      FROM migration_decision WHERE migration_id = ${next.migrationId}`).rejects.toThrow(
+      "given already",
     );
   });
 });
@@ -314,5 +361,30 @@ describe("the placement log", () => {
     expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
     expect(new Set(seqs).size).toBe(writers * each);
     expect(await readLog(start, 1_000)).toEqual(seen);
+  });
+
+  it("takes nothing that a reader may have passed, and nothing that did not happen", async () => {
+    const repl = await newRepl();
+    const last = await lastSeq();
+    await expect(db.exec`
+      UPDATE placement_log SET cluster_id = 'west' WHERE seq = ${last}`).rejects.toThrow(
+      "cannot be changed",
+    );
+    await expect(db.exec`DELETE FROM placement_log WHERE seq = ${last}`).rejects.toThrow(
+      "cannot be changed",
+    );
+    await expect(db.exec`
+      INSERT INTO placement_log (seq, kind, repl_id) VALUES (${last - 1}, 'deleted', 'x')`).rejects.toThrow(
+      "would be passed by its readers",
+    );
+    await expect(db.exec`
+      INSERT INTO placement_log (kind, repl_id, cluster_id, generation)
+      VALUES ('created', ${repl.id}, 'east', 1)`).rejects.toThrow("is not above");
+    await expect(db.exec`
+      INSERT INTO placement_log (kind, repl_id, cluster_id, from_cluster_id, generation,
+        migration_id)
+      VALUES ('moved', ${repl.id}, 'west', 'east', 2, gen_random_uuid())`).rejects.toThrow(
+      "does not move repl",
+    );
   });
 });

@@ -156,6 +156,32 @@ describe("a lease", () => {
   });
 });
 
+describe("the database", () => {
+  it("lets no move go back, and no generation be another's", async () => {
+    const id = await insert();
+    const { replId } = await find(id);
+    await claimOne(id, "a");
+    await advance(id, "a", ["requested", "switching"], { generation: 2, seq: 40 });
+    await expect(db.exec`
+      UPDATE migration SET phase = 'copying', committed_at = NULL WHERE id = ${id}`).rejects.toThrow(
+      "cannot go back",
+    );
+    await expect(db.exec`
+      UPDATE migration SET generation = 3 WHERE id = ${id}`).rejects.toThrow("cannot get 3");
+    await advance(id, "a", ["switching", "completed"]);
+    await expect(db.exec`
+      UPDATE migration SET phase = 'cleaning', finished_at = NULL WHERE id = ${id}`).rejects.toThrow(
+      "cannot become",
+    );
+    const next = await insert(replId);
+    await expect(db.exec`
+      UPDATE migration SET generation = 2 WHERE id = ${next}`).rejects.toThrow(
+      "migration_generation",
+    );
+    await expect(insert(replId)).rejects.toThrow("another migration of the repl is open");
+  });
+});
+
 describe("an event that was not published", () => {
   it("is found until it is known to have been", async () => {
     const id = await insert();
