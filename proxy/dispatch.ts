@@ -347,6 +347,11 @@ export class Dispatcher {
   // The authority.
 
   private ask(exchange: Exchange): void {
+    if (exchange.placement !== undefined) {
+      // What was answered is older than what the request proves.
+      this.authority.forget(this.queryOf(exchange));
+      exchange.placement = undefined;
+    }
     const ask = this.authority.ask(this.queryOf(exchange), this.clock.now);
     if (ask === undefined) {
       exchange.fail("authority_unreachable");

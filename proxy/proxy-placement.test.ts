@@ -347,6 +347,29 @@ describe("tombstones", () => {
     expect(bench.proxy.stats().requests + west.proxy.stats().requests).toBe(4);
   });
 
+  it("ask anew where an answer that was kept is older than what they prove", async () => {
+    const placed = (clusterId: string, generation: number) => ({
+      found: true,
+      replId: REPL,
+      clusterId,
+      generation,
+    });
+    // West was told that the repl lives in east, a moment before it moved from there to west.
+    bench.serve(origin, { generation: 1 });
+    origin.serve(() => ok("served"));
+    west.onLookup = () => placed("east", 1);
+    const early = await west.client();
+    early.send(`GET / HTTP/1.1\r\nHost: ${REPL}.id.repl.test\r\n\r\n`);
+    await early.until("served");
+    bench.route({ state: "tombstone", generation: 2, peer: "west" });
+    west.onLookup = () => placed("west", 2);
+    const client = await bench.client();
+    client.send(get("/"));
+    await west.when("a held request", () => west.proxy.stats().held === 1);
+    west.serve(origin, { generation: 2 });
+    expect(await client.until("served")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it("find the new home when the peer refuses", async () => {
     const north = await Bench.open({ clusterId: "north" });
     bench.peer("north", north.port);

@@ -71,7 +71,9 @@ export interface Answer {
   readonly placement: Placement | undefined;
 }
 
-/** What to do once the authority has answered a request that `decide` could not place. */
+/**
+ * What to do once the authority has answered a request that `decide` could not place; `ask`: ask it anew.
+ */
 export function decideWith(
   { self, placement }: Answer,
   route: Route | undefined,
@@ -80,6 +82,8 @@ export function decideWith(
 ): Decision {
   if (placement === undefined) return { action: "refuse", error: "authority_unreachable" };
   if (!placement.found) return { action: "refuse", error: "not_found" };
+  // The sender knows of a later commit than this answer, which was kept for a while.
+  if (placement.generation < minGeneration) return ASK;
   if (placement.clusterId !== self) {
     const min = Math.max(placement.generation, minGeneration);
     return forward(placement.clusterId, min, hops);
