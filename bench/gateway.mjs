@@ -31,8 +31,8 @@ function print(name, connections, { rps, p50, p99, cpu }, plain) {
     name.padEnd(32),
     `c=${connections}`.padEnd(6),
     `${Math.round(rps).toLocaleString("en")} requests/s`.padStart(18),
-    `p50 ${p50.toFixed(2)} ms`.padStart(14),
-    `p99 ${p99.toFixed(2)} ms`.padStart(14),
+    `p50 ${p50.toFixed(2)} ms`.padStart(16),
+    `p99 ${p99.toFixed(2)} ms`.padStart(16),
     `${(rps / plain.rps).toFixed(2)} of node:http`.padStart(20),
     `${cpu.toFixed(0)} µs of processor each`.padStart(28),
   ];
