@@ -59,11 +59,12 @@ export class MetaReader {
    *
    * @throws Failure `invalid_argument` when the metadata is of another version
    */
-  readAtGateway({ received, message }: Received, now: number): Inbound {
+  readAtGateway(request: Received, now: number): Inbound {
+    const { message } = request;
     const claims = message.headers["x-encore-meta-caller"] !== undefined;
     if (claims && this.#auth.name !== "noop") {
       try {
-        return this.read(received, now);
+        return this.read(request.received, now);
       } catch {
         // Goes on as a stranger's.
       }
