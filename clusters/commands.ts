@@ -104,6 +104,8 @@ interface OpenMigrationRequest {
   migrationId: string;
   replId: string;
   toCluster: string;
+  /** Refused when it lives elsewhere by now; from wherever it lives when absent. */
+  fromCluster?: string;
   traceparent: string;
 }
 

@@ -21,6 +21,8 @@ interface OpenMigration {
   migrationId: string;
   replId: string;
   toCluster: string;
+  /** Only from there; wherever it lives when absent. */
+  fromCluster?: string | undefined;
 }
 
 type OpenOutcome =
@@ -29,7 +31,7 @@ type OpenOutcome =
 
 /** Opens a migration once: repeated, it answers the same, and burns no second generation. */
 export async function openMigration(request: OpenMigration): Promise<OpenOutcome> {
-  const { migrationId, replId, toCluster } = request;
+  const { migrationId, replId, toCluster, fromCluster: onlyFrom } = request;
   return inWriteTransaction(async (tx): Promise<OpenOutcome> => {
     const known = await findOpened(tx, migrationId);
     if (known) return known;
@@ -49,6 +51,7 @@ export async function openMigration(request: OpenMigration): Promise<OpenOutcome
       toCluster,
       toState: (await readCluster(tx, toCluster))?.state,
       openMigrationId: await findOpenMigration(tx, replId),
+      fromCluster: onlyFrom,
     });
     if ("reason" in opened) return { refused: "precondition", reason: opened.reason };
     const { name, owner, policy, clusterId: fromCluster } = repl;

@@ -6,6 +6,7 @@ import { withSpan } from "../shared/trace";
 import { untilOpen } from "./local";
 import * as moves from "./moves";
 import { wake as wakeRepl, wakeKey } from "./runner";
+import { survey as surveyCluster } from "./survey";
 
 /** What every command of a move carries. The receiver fences by the generation. */
 interface Command {
@@ -39,6 +40,26 @@ interface InspectResponse {
   filesChanged: boolean;
   fileBytes: number;
 }
+
+interface SurveyRequest {
+  clusterId: string;
+  /** The last `replId` that the caller has; "" for the first page. */
+  after: string;
+  limit: number;
+}
+
+interface SurveyResponse {
+  /** By id; empty when there are no more. */
+  items: {
+    replId: string;
+    running: boolean;
+    filesChanged: boolean;
+    fileBytes: number;
+  }[];
+}
+
+/** One page of a survey takes no longer, so that its answer comes before its sender gives up. */
+const SURVEY_MS = 3_000;
 
 interface StageRequest extends Command {
   name: string;
@@ -144,6 +165,15 @@ export const inspect = api(
   async ({ clusterId, replId }: InspectRequest): Promise<InspectResponse> => {
     await untilOpen(clusterId);
     return await moves.inspect(clusterId, replId);
+  },
+);
+
+/** What runs in a cluster and how large it is, page by page. */
+export const survey = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/survey" },
+  async ({ clusterId, after, limit }: SurveyRequest): Promise<SurveyResponse> => {
+    await untilOpen(clusterId);
+    return { items: await surveyCluster(clusterId, after, limit, SURVEY_MS) };
   },
 );
 

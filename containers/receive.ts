@@ -17,6 +17,7 @@ type Command = (fields: never) => Promise<unknown>;
  */
 const COMMANDS: Readonly<Record<string, Command>> = {
   inspect: (fields) => containers.inspect(fields),
+  survey: (fields) => containers.survey(fields),
   stage: (fields) => containers.stage(fields),
   copyFiles: (fields) => containers.copyFiles(fields),
   freeze: (fields) => containers.freeze(fields),

@@ -100,6 +100,15 @@ it("deploys, moves, reads and stops an app by signed commands alone", async () =
   expect(await ask("east")).toBe("east");
 
   expect(await command("east", "inspect")).toMatchObject({ running: true, filesChanged: false });
+  const page = await command<{ items: object[] }>("east", "survey", { after: "", limit: 500 });
+  expect(page.items).toContainEqual({
+    replId,
+    running: true,
+    filesChanged: false,
+    fileBytes: SERVER.length,
+  });
+  const past = await command<{ items: object[] }>("east", "survey", { after: "~", limit: 500 });
+  expect(past.items).toEqual([]);
   const staged = { name: "app", owner: "demo", peer: "east" };
   expect(await command("west", "stage", staged)).toMatchObject(done);
   const files = { fromCluster: "east", final: false };

@@ -89,6 +89,15 @@ export class ClusterStore {
     return new Set(rows.map(({ replId }) => replId));
   }
 
+  /** The repls that live here, by id. */
+  async homes(after: string, limit: number): Promise<{ replId: string; generation: number }[]> {
+    return await db.queryAll<{ replId: string; generation: number }>`
+      SELECT repl_id AS "replId", generation FROM route
+      WHERE cluster_id = ${this.clusterId} AND repl_id > ${after}
+        AND state IN ('active', 'frozen')
+      ORDER BY repl_id LIMIT ${limit}`;
+  }
+
   /** Carries out a command by the rules of `core/route.ts`; containers that it supersedes retire. */
   async decideRoute(
     replId: string,

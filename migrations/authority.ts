@@ -27,6 +27,8 @@ export interface OpenRequest {
   readonly migrationId: string;
   readonly replId: string;
   readonly toCluster: string;
+  /** Refused when it lives elsewhere by now; null: from wherever it lives. */
+  readonly fromCluster: string | null;
   readonly traceparent: string;
 }
 
@@ -53,12 +55,58 @@ export interface Authority {
   }>;
 }
 
+/** Who lives in a cluster. */
+export interface Residents {
+  /** Whether there is such a cluster; nothing lives where there is none. */
+  readonly found: boolean;
+  readonly state: "active" | "cordoned";
+  readonly items: ReadonlyArray<{
+    readonly replId: string;
+    readonly name: string;
+    readonly owner: string;
+    readonly policy: Policy;
+    /** A migration of it is open at the authority. */
+    readonly isMoving: boolean;
+  }>;
+}
+
+export interface ChooseRequest {
+  readonly from: string;
+  /** The only place to go to; null for any. */
+  readonly to: string | null;
+  readonly replIds: readonly string[];
+}
+
+/** What an evacuation asks of the `clusters` service. */
+export interface Registry {
+  residents(clusterId: string): Promise<Residents>;
+  /** Nothing is placed there from now on. */
+  cordon(clusterId: string): Promise<void>;
+  /** A new home for each that still lives there and does not move; none with the reason why. */
+  chooseHomes(request: ChooseRequest): Promise<{
+    readonly chosen: ReadonlyArray<{ readonly replId: string; readonly clusterId: string }>;
+    readonly reason: string;
+  }>;
+}
+
+export const registry: Registry = {
+  residents: (clusterId) => guarded(() => clusters.residents({ clusterId })),
+  cordon: (clusterId) => guarded(() => clusters.cordon({ clusterId })),
+  chooseHomes: ({ from, to, replIds }) =>
+    guarded(() =>
+      clusters.chooseHomes({ from, replIds: [...replIds], ...(to !== null && { to }) }),
+    ),
+};
+
 export const authority: Authority = {
   lookup: async (replId) => {
     const located = await guarded(() => clusters.lookup({ replId }));
     return located.found ? located : null;
   },
-  open: (request) => guarded(() => clusters.openMigration(request)),
+  open: ({ fromCluster, ...request }) =>
+    guarded(() =>
+      clusters.openMigration({ ...request, ...(fromCluster !== null && { fromCluster }) }),
+    ),
   decide: ({ migrationId, decision, notAfter, traceparent }) =>
     guarded(() =>
       clusters.decide({

@@ -28,6 +28,19 @@ export interface Inspected {
   readonly filesChanged: boolean;
 }
 
+/** Which page of a survey. */
+export interface SurveyPage {
+  readonly clusterId: string;
+  /** The last `replId` of the page before, or "". */
+  readonly after: string;
+  readonly limit: number;
+}
+
+export interface Surveyed extends Inspected {
+  readonly replId: string;
+  readonly fileBytes: number;
+}
+
 export interface Frozen {
   readonly outcome: "frozen" | "busy" | "refused";
   readonly wasRunning: boolean;
@@ -47,6 +60,8 @@ type DrainOld = Command & { readonly oldGeneration: number; readonly waitMs: num
  */
 export interface ClusterClient {
   inspect(command: Command): Promise<Inspected>;
+  /** What lives there, by id; an empty page is the last. */
+  survey(page: SurveyPage): Promise<{ readonly items: readonly Surveyed[] }>;
   stage(command: Stage): Promise<CommandResult>;
   copyFiles(command: CopyFiles): Promise<CommandResult>;
   freeze(command: Freeze): Promise<Frozen>;
@@ -83,6 +98,7 @@ export function clusterClient(clusterId: string, timeoutMs: number): ClusterClie
   const drainOld = send("drainOld", (order: DrainOld) => containers.drainOld(order));
   return {
     inspect: send("inspect", (order: Command) => containers.inspect(order)),
+    survey: send("survey", (page: SurveyPage) => containers.survey(page)),
     stage: result(send("stage", (order: Stage) => containers.stage(order))),
     copyFiles: result(send("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
     freeze: send("freeze", (order: Freeze) => containers.freeze(order)),

@@ -73,8 +73,15 @@ function toOutcome(effect: Effect, { outcome, reason }: CommandResult): Outcome 
 }
 
 const openMigration: CarryOut = async (work, { authority }, traceparent) => {
-  const { id: migrationId, replId, to: toCluster } = work.row;
-  const opened = await authority.open({ migrationId, replId, toCluster, traceparent });
+  const { id: migrationId, replId, from: there, to: toCluster, evacuationId } = work.row;
+  const fromCluster = evacuationId === null ? null : there;
+  const opened = await authority.open({
+    migrationId,
+    replId,
+    toCluster,
+    fromCluster,
+    traceparent,
+  });
   const { policy, fromCluster: from, fromGeneration, generation } = opened;
   work.policy = policy;
   return { event: "done", facts: { from, fromGeneration, generation } };

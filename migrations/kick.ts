@@ -7,6 +7,7 @@ interface Worker {
 }
 
 let worker: Worker | undefined;
+let evacuator: { kick(): void } | undefined;
 
 /** Names the worker; before that, kicks go nowhere, and the sweep finds the work by itself. */
 export function setWorker(started: Worker): void {
@@ -18,6 +19,13 @@ export function setWorker(started: Worker): void {
  * goes on after the request that started it is over, and must not count as a part of it.
  */
 export const kick = AsyncResource.bind(() => worker?.kick());
+
+export function setEvacuator(started: { kick(): void }): void {
+  evacuator = started;
+}
+
+/** An evacuation was started or resumed; bound as `kick` is. */
+export const kickEvacuation = AsyncResource.bind(() => evacuator?.kick());
 
 /** The migration was aborted at the authority: if it runs here, it turns round now. */
 export function abort(migrationId: string): void {

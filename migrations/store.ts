@@ -26,6 +26,8 @@ export interface MigrationRow {
   frozenAt: Date | null;
   seq: number | null;
   traceparent: string;
+  /** The evacuation that it is a move of. */
+  evacuationId: string | null;
   /** It was worked on before, so its decision may have been made already. */
   resumed: boolean;
 }
@@ -125,7 +127,7 @@ export async function claim(leaseOwner: string, limit: number): Promise<Migratio
     RETURNING id, repl_id AS "replId", name, owner, from_cluster AS "from", to_cluster AS "to",
       requested_mode AS "requestedMode", mode, cut, phase, attempts, reason,
       abort_requested AS "abortRequested", from_generation AS "fromGeneration", generation,
-      frozen_at AS "frozenAt", seq, traceparent, resumed`;
+      frozen_at AS "frozenAt", seq, traceparent, evacuation_id AS "evacuationId", resumed`;
 }
 
 export interface Held {

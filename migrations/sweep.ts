@@ -4,14 +4,17 @@ import { APIError, ErrCode } from "encore.dev/api";
 import log from "encore.dev/log";
 
 import { outbound } from "../shared/outbound";
-import { authority } from "./authority";
+import { authority, registry } from "./authority";
 import { announce } from "./changes";
 import { clusterClient } from "./cluster-client";
 import { createCoordinator } from "./coordinator";
 import { TIMEOUT_MS } from "./core/limits";
+import { createEvacuator } from "./evacuator";
 import { createGate } from "./gate";
-import { setWorker } from "./kick";
+import { setEvacuator, setWorker } from "./kick";
 import * as store from "./store";
+import { begin, claim, note, progress, release } from "./store-evacuations";
+import { createSurveyor } from "./survey";
 import { replMoved } from "./topics";
 
 /** A quarter of the lease: three renewals may fail before another process takes over. */
@@ -31,6 +34,9 @@ const REFUSALS: readonly ErrCode[] = [
   ErrCode.PermissionDenied,
   ErrCode.AlreadyExists,
 ];
+
+/** A page is answered within 3 s where the cluster is well. */
+const SURVEY_TIMEOUT_MS = 10_000;
 
 /** Proxies hold no request for longer (design section 4), so nothing is gained by waiting on. */
 const MAX_HOLD_MS = 10_000;
@@ -53,7 +59,30 @@ const coordinator = createCoordinator({
   freezeGate: createGate(MAX_FROZEN),
   log,
   random: Math.random,
-  announce,
+  announce: (migrationId) => {
+    announce(migrationId);
+    evacuator.moved();
+  },
+});
+
+/** What runs in each cluster, as its evacuation and the plan of one see it. */
+export const survey = createSurveyor({
+  ask: (page) => clusterClient(page.clusterId, SURVEY_TIMEOUT_MS).survey(page),
+  now: () => performance.now(),
+  warn: (clusterId, error) =>
+    log.warn("cannot ask a cluster what runs there", { clusterId, reason: String(error) }),
+});
+
+/** Carries on the evacuations that this process has claimed. */
+const evacuator = createEvacuator({
+  journal: { begin, claim, note, progress, release },
+  registry,
+  survey,
+  leaseOwner: randomUUID(),
+  log,
+  newId: randomUUID,
+  now: () => performance.now(),
+  begun: () => coordinator.kick(),
 });
 
 let timer: NodeJS.Timeout | undefined;
@@ -68,12 +97,19 @@ export function startSweep(): void {
       ticking = false;
     });
   };
+  const evacuate = (): void => void evacuator.tick();
   setWorker(coordinator);
-  timer = setInterval(() => void tick(), TICK_MS);
+  setEvacuator(evacuator);
+  timer = setInterval(() => {
+    void tick();
+    evacuate();
+  }, TICK_MS);
   void tick();
+  evacuate();
 }
 
 export async function stopSweep(deadlineMs: number): Promise<void> {
+  await evacuator.stop();
   await coordinator.stop(Math.min(deadlineMs, MAX_HOLD_MS));
   clearInterval(timer);
 }

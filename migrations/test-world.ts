@@ -179,6 +179,7 @@ function sourceClient(stage: Stage): Pick<ClusterClient, SourceCommand> {
         running: source.running,
         filesChanged: options.filesChanged ?? false,
       })),
+    survey: async () => ({ items: [] }),
     freeze: () =>
       around(stage, "freeze", () => {
         const wasRunning = source.running;
@@ -280,6 +281,7 @@ export function newRow(mode: Mode | null = null): MigrationRow {
     frozenAt: null,
     seq: null,
     traceparent: "",
+    evacuationId: null,
     resumed: false,
   };
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { type Candidate, choose } from "./choose";
+import { type Candidate, choose, chooseForEach, type Place } from "./choose";
 
 const cluster = (clusterId: string, repls: number, ownerRepls = 0): Candidate => ({
   clusterId,
@@ -58,6 +58,49 @@ describe("choose()", () => {
         expect(chosen?.repls).toBe(
           active.length > 0 ? Math.min(...active.map(({ repls }) => repls)) : undefined,
         );
+      }),
+    );
+  });
+});
+
+describe("chooseForEach()", () => {
+  const place = (clusterId: string, repls: number, owners: Record<string, number> = {}): Place => ({
+    clusterId,
+    state: "active",
+    repls,
+    owners: new Map(Object.entries(owners)),
+  });
+  const leaving = (owners: string) =>
+    owners.split("").map((owner, index) => ({ replId: `r${index}`, owner }));
+
+  it("fills the emptiest, and counts what it has just placed", () => {
+    const { chosen } = chooseForEach([place("b", 2), place("c", 0)], leaving("xxxx"));
+    expect(chosen.map(({ clusterId }) => clusterId)).toEqual(["c", "c", "c", "b"]);
+  });
+
+  it("keeps owners together among equals", () => {
+    const { chosen } = chooseForEach([place("b", 1), place("c", 1, { y: 1 })], leaving("yx"));
+    expect(chosen.map(({ clusterId }) => clusterId)).toEqual(["c", "b"]);
+  });
+
+  it("places nothing where nothing can be placed, and says why", () => {
+    const cordoned = { ...place("b", 0), state: "cordoned" as const };
+    expect(chooseForEach([cordoned], leaving("x"))).toEqual({
+      chosen: [],
+      reasons: ['"b" is cordoned'],
+    });
+  });
+
+  it("leaves active clusters level that were level before", () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 40 }), fc.integer({ min: 1, max: 5 }), (repls, clusters) => {
+        const places = Array.from({ length: clusters }, (_, n) => place(`c${n}`, 3));
+        const { chosen } = chooseForEach(places, leaving("x".repeat(repls)));
+        const counts = places.map(
+          ({ clusterId }) => chosen.filter((home) => home.clusterId === clusterId).length,
+        );
+        expect(chosen).toHaveLength(repls);
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
       }),
     );
   });

@@ -41,3 +41,47 @@ function explain({ clusterId, repls, ownerRepls }: Candidate, chosen: boolean): 
   const load = `"${clusterId}" has ${repls} repls, ${ownerRepls} of the owner`;
   return chosen ? `${load}: chosen` : load;
 }
+
+/** A cluster as a place for many repls at once. */
+export interface Place {
+  readonly clusterId: string;
+  readonly state: ClusterState;
+  /** How many repls live there or are on their way. */
+  readonly repls: number;
+  /** How many of them belong to each owner. */
+  readonly owners: ReadonlyMap<string, number>;
+}
+
+export interface Leaving {
+  readonly replId: string;
+  readonly owner: string;
+}
+
+export interface ChosenHome {
+  readonly replId: string;
+  readonly clusterId: string;
+}
+
+/** A cluster for each repl, in their order, each chosen as if those before it were there already. */
+export function chooseForEach(
+  places: readonly Place[],
+  leaving: readonly Leaving[],
+): { readonly chosen: readonly ChosenHome[]; readonly reasons: readonly string[] } {
+  const filling = new Map(
+    places.map((place) => [place.clusterId, { ...place, owners: new Map(place.owners) }]),
+  );
+  const candidatesFor = (owner: string): Candidate[] =>
+    [...filling.values()].map(({ clusterId, state, repls, owners }) => {
+      return { clusterId, state, repls, ownerRepls: owners.get(owner) ?? 0 };
+    });
+  const chosen: ChosenHome[] = [];
+  for (const { replId, owner } of leaving) {
+    const { clusterId, reasons } = choose(candidatesFor(owner));
+    const place = clusterId === undefined ? undefined : filling.get(clusterId);
+    if (!place) return { chosen: [], reasons };
+    place.repls += 1;
+    place.owners.set(owner, (place.owners.get(owner) ?? 0) + 1);
+    chosen.push({ replId, clusterId: place.clusterId });
+  }
+  return { chosen, reasons: [] };
+}

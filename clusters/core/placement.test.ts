@@ -24,6 +24,7 @@ describe("placement", () => {
     [{ toState: undefined }, 'there is no cluster "west"'],
     [{ toState: "cordoned" as const }, 'cluster "west" is cordoned'],
     [{ toCluster: "east" }, "it lives there already"],
+    [{ fromCluster: "north" }, 'it lives in "east" by now'],
   ])("opens nothing for %o", (change, reason) => {
     expect(open(home, { ...toWest, ...change })).toEqual({ reason });
   });

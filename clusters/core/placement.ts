@@ -22,6 +22,8 @@ export interface OpenRequest {
   readonly toState: ClusterState | undefined;
   /** The migration of this repl that is not decided yet, if any. */
   readonly openMigrationId: string | undefined;
+  /** An evacuation moves only what is still there; undefined for a move from wherever it is. */
+  readonly fromCluster?: string | undefined;
 }
 
 export type Opened =
@@ -30,8 +32,11 @@ export type Opened =
 
 /** Burns a generation for a migration to `toCluster`, or says why none may open. */
 export function open(placement: Placement, request: OpenRequest): Opened {
-  const { toCluster, toState, openMigrationId } = request;
+  const { toCluster, toState, openMigrationId, fromCluster } = request;
   if (openMigrationId !== undefined) return { reason: `migration ${openMigrationId} is open` };
+  if (fromCluster !== undefined && fromCluster !== placement.clusterId) {
+    return { reason: `it lives in "${placement.clusterId}" by now` };
+  }
   if (toState === undefined) return { reason: `there is no cluster "${toCluster}"` };
   if (toCluster === placement.clusterId) return { reason: "it lives there already" };
   if (toState !== "active") return { reason: `cluster "${toCluster}" is ${toState}` };
