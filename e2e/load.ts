@@ -17,8 +17,10 @@ export interface Tally {
   served: number;
   /** Of these, asked after SIGTERM. */
   servedLate: number;
-  /** Asked after SIGTERM, and not answered at all. */
+  /** Asked after SIGTERM, or while nobody listened there, and not answered at all. */
   turnedAway: number;
+  /** On their way through a process when it was killed. */
+  lost: number;
   readonly failures: string[];
 }
 
@@ -31,6 +33,8 @@ export interface HttpLoad {
   /** Each on a connection of its own, or all of a lane on one that is kept. */
   readonly kept: boolean;
   readonly ask: () => HttpQuestion;
+  /** Told of each that was served. */
+  readonly served?: (question: HttpQuestion) => void;
 }
 
 export interface HttpQuestion {
@@ -49,11 +53,25 @@ export class Load {
   readonly tallies: Tally[] = [];
   private readonly lanes: Promise<void>[] = [];
   private termAt = Infinity;
+  private killedAt = -Infinity;
+  /** Where nobody listens while the process that was killed is away. */
+  private deadAddress = "";
   private stopping = false;
 
   /** SIGTERM is sent now. */
   terminated(): void {
     this.termAt = performance.now();
+  }
+
+  /** A process is being killed; nothing listens at `address` until it is back. Empty: all is listened at. */
+  killing(address: string): void {
+    this.killedAt = Infinity;
+    this.deadAddress = address;
+  }
+
+  /** It has ended. */
+  killed(): void {
+    this.killedAt = performance.now();
   }
 
   async stop(): Promise<readonly Tally[]> {
@@ -66,8 +84,14 @@ export class Load {
     const tally = this.tally(load.what);
     for (let lane = 0; lane < load.lanes; lane++) {
       const agent = new Agent({ keepAlive: load.kept, maxSockets: 1 });
-      const once = () => exchange(load, agent);
-      this.lanes.push(this.repeat(tally, once).finally(() => agent.destroy()));
+      const once = async () => {
+        const question = load.ask();
+        const outcome = await exchange(load, question, agent);
+        if (outcome.kind === "served") load.served?.(question);
+        return outcome;
+      };
+      const lane = this.repeat(tally, once, load.address);
+      this.lanes.push(lane.finally(() => agent.destroy()));
     }
   }
 
@@ -79,26 +103,31 @@ export class Load {
   }
 
   private tally(what: string): Tally {
-    const tally = { what, served: 0, servedLate: 0, turnedAway: 0, failures: [] };
+    const tally = { what, served: 0, servedLate: 0, turnedAway: 0, lost: 0, failures: [] };
     this.tallies.push(tally);
     return tally;
   }
 
-  private async repeat(tally: Tally, once: () => Promise<Outcome>): Promise<void> {
+  private async repeat(tally: Tally, once: () => Promise<Outcome>, address = ""): Promise<void> {
     while (!this.stopping) {
       const outcome = await once();
       // A question is asked when it leaves this process, which is after its connection stands.
       const isLate = outcome.askedAt > this.termAt;
+      const isDead = outcome.askedAt > this.killedAt && address === this.deadAddress;
       if (outcome.kind === "served") {
         tally.served += 1;
         if (isLate) tally.servedLate += 1;
-      } else if (outcome.kind === "unanswered" && isLate) {
+      } else if (outcome.askedAt <= this.killedAt && this.deadAddress !== "") {
+        tally.lost += 1;
+      } else if (outcome.kind === "unanswered" && (isLate || isDead)) {
         tally.turnedAway += 1;
         // Whoever is refused does not ask a thousand times a second.
         await new Promise((resume) => setTimeout(resume, 5));
       } else {
-        const sinceTerm = Math.round(outcome.askedAt - this.termAt);
-        tally.failures.push(`${outcome.why} (asked ${sinceTerm} ms after SIGTERM)`);
+        const since = Math.max(this.killedAt, this.termAt === Infinity ? 0 : this.termAt);
+        const asked = Math.round(outcome.askedAt - since);
+        const lasted = Math.round(performance.now() - outcome.askedAt);
+        tally.failures.push(`${outcome.why} (asked ${asked} ms after the signal, ${lasted} ms)`);
       }
     }
   }
@@ -111,8 +140,8 @@ interface Outcome {
   readonly askedAt: number;
 }
 
-function exchange(load: HttpLoad, agent: Agent): Promise<Outcome> {
-  const { host, path, method = "GET", headers = {}, body } = load.ask();
+function exchange(load: HttpLoad, question: HttpQuestion, agent: Agent): Promise<Outcome> {
+  const { host, path, method = "GET", headers = {}, body } = question;
   return new Promise((resolve) => {
     let askedAt: number | undefined;
     const settle = (kind: Outcome["kind"], why = ""): void =>

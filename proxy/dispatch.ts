@@ -32,8 +32,7 @@ const REWAKE_MS = 100;
 const WAKE_FAULT_MS = 5_000;
 /** Between two questions to an authority that is away. */
 const ASK_AGAIN_MS = 250;
-/** A peer's proxy that restarts is back within this: so often, so far apart, is it tried again. */
-const PEER_DIALS = 4;
+/** A peer's proxy that restarts is back within a hold: so far apart is it tried again. */
 const PEER_RETRY_MS = 150;
 const MAX_DIALS = 3;
 
@@ -43,6 +42,8 @@ export class Dispatcher {
   held = 0;
   forwarded = 0;
   private heldBytes = 0;
+  /** Requests that wait for a peer that refuses connections. */
+  private redialling = 0;
   private readonly touched = new Set<Repl>();
   /** Repls that may have open connections. */
   private readonly serving = new Set<Repl>();
@@ -448,12 +449,18 @@ export class Dispatcher {
   }
 
   private peerRefused(exchange: Exchange): void {
-    if (exchange.dials >= PEER_DIALS) {
+    const { now } = this.clock;
+    if (exchange.heldSince === 0) exchange.heldSince = now;
+    const inProcess = this.held + this.redialling;
+    const isOver = now - exchange.heldSince >= this.holdMs;
+    if (isOver || !mayHold({ inRepl: 0, inProcess, bytes: this.heldBytes })) {
       exchange.fail("peer_unreachable");
       return;
     }
-    exchange.deadline = this.clock.now + this.holdMs;
+    exchange.deadline = now + this.holdMs;
+    this.redialling++;
     setTimeout(() => {
+      this.redialling--;
       if (exchange.phase !== Phase.Waiting) return;
       // A fresh question: the peer may have refused because the repl moved on.
       this.authority.forget(this.queryOf(exchange));

@@ -240,6 +240,19 @@ describe("a freeze", () => {
   });
 });
 
+describe("a route that went", () => {
+  it("is found by its name when it comes again, without a question", async () => {
+    origin.serve(() => ok("again"));
+    bench.serve(origin);
+    bench.route({ state: "none", generation: 2 });
+    bench.serve(origin, { generation: 3 });
+    const client = await bench.client();
+    client.send(get("/"));
+    await client.until("again");
+    expect(bench.queries).toEqual([]);
+  });
+});
+
 describe("tombstones", () => {
   let west: Bench;
 
@@ -383,12 +396,33 @@ describe("tombstones", () => {
     north.close();
   });
 
-  it("answer 503 when the peer stays away", async () => {
+  it("wait for a peer that is away as long as a hold, and then answer 503", async () => {
+    const short = await Bench.open({ holdMs: 400 });
+    short.peer("west", west.port);
+    short.route({ state: "tombstone", generation: 2, peer: "west" });
+    short.onLookup = () => ({ found: true, replId: REPL, clusterId: "west", generation: 2 });
+    west.close();
+    const client = await short.client();
+    client.send(get("/"));
+    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"peer_unreachable"/s);
+    expect(short.queries.length).toBeGreaterThan(1);
+    short.close();
+  });
+
+  it("reach a peer that was away for a moment", async () => {
+    const { port } = west;
     west.close();
     bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "west", generation: 2 });
     const client = await bench.client();
-    client.send(get("/"));
-    expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"peer_unreachable"/s);
+    client.send(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 3\r\n\r\nabc`);
+    await bench.when("a question about the peer", () => bench.queries.length > 0);
+    const again = new Bench({ clusterId: "west" });
+    await again.proxy.listen(`127.0.0.1:${port}`);
+    again.proxy.lease(Infinity);
+    again.serve(origin, { generation: 2 });
+    origin.serve(() => ok("back"));
+    await client.until("back");
+    again.close();
   });
 });
 

@@ -74,6 +74,11 @@ export interface TableEvents {
   busy(): void;
 }
 
+/** What a row is asked for by; one without a route has no name. */
+function nameOf({ state, name, owner }: RouteRow): string {
+  return state === "none" ? "" : `${name}.${owner}`;
+}
+
 /** The routes of one cluster, in memory. Rows come in any order; an older version never replaces. */
 export class Table {
   version = 0;
@@ -164,8 +169,8 @@ export class Table {
   }
 
   private rename(repl: Repl, row: RouteRow): void {
-    const before = repl.row === undefined ? "" : `${repl.row.name}.${repl.row.owner}`;
-    const after = row.state === "none" ? "" : `${row.name}.${row.owner}`;
+    const before = repl.row === undefined ? "" : nameOf(repl.row);
+    const after = nameOf(row);
     if (before === after) return;
     if (before !== "" && this.names.get(before) === repl) this.names.delete(before);
     if (after !== "") this.names.set(after, repl);
