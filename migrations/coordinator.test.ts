@@ -329,6 +329,35 @@ describe("a coordinator", () => {
     expectWhole({ world, journal });
   });
 
+  it("lets go of what it holds as soon as a step fails: another goes on at once", async () => {
+    let stopping = false;
+    const world = createTestWorld({
+      running: true,
+      interfere: async (name, when) => {
+        if (name !== "boot" || when !== "before" || stopping) return;
+        stopping = true;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 1_000);
+        });
+        throw new Error("this process takes no more calls");
+      },
+    });
+    const journal = createTestJournal(newRow("handoff"));
+    const first = coordinate(world, journal, "first");
+    first.kick();
+    await vi.advanceTimersByTimeAsync(500);
+    let isOver = false;
+    const stopped = first.stop(10_000).then(() => (isOver = true));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(isOver).toBe(true);
+    await stopped;
+    expect(world.source.route).toBe("frozen");
+    coordinate(world, journal, "second").kick();
+    await untilOver(journal);
+    expectWhole({ world, journal });
+    expect(journal.row.phase).toBe("completed");
+  });
+
   it("does not wait for what it holds beyond its deadline", async () => {
     const world = createTestWorld({
       running: true,

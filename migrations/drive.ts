@@ -200,6 +200,8 @@ class Drive {
     if (isBeforeCommit(this.state.phase) && this.driving.outside.isRefusal(error)) {
       return { event: "refused", reason: effect === "open_migration" ? messageOf(error) : reason };
     }
+    // It held requests, and went on for their sake: a successor can do what this process no longer can.
+    if (this.driving.control.raised(["stopping"])) return { letGo: "stopping" };
     row.attempts += 1;
     this.warn("a step of a migration failed", error);
     if (!mayRetry(this.state.phase, row.attempts)) return { event: "expired", reason };
