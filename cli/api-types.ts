@@ -112,8 +112,53 @@ export interface Domain {
   readonly createdAt: string;
 }
 
+/** A cluster forwards who still comes there for an app that has moved. */
+export interface Tombstone {
+  readonly clusterId: string;
+  readonly replId: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly generation: number;
+  readonly to: string;
+  readonly since: string;
+  readonly hits: number;
+  readonly lastHitAt: string | null;
+  readonly goesAt: string;
+}
+
+export interface DeadEvent {
+  readonly id: string;
+  readonly subscription: string;
+  /** JSON. */
+  readonly payload: string;
+  readonly error: string;
+  readonly times: number;
+  readonly firstAt: string;
+  readonly lastAt: string;
+  /** Empty: the name servers have it. */
+  readonly clusterIds: readonly string[];
+}
+
+export interface DeadEventList {
+  readonly items: readonly DeadEvent[];
+  readonly dropped: number;
+  readonly unreachable: readonly Unreachable[];
+}
+
+export interface ReplayedEvent {
+  readonly id: string;
+  readonly outcome: "handled" | "dead";
+  readonly error: string;
+}
+
+/** A cluster that did not answer. */
+export interface Unreachable {
+  readonly clusterId: string;
+  readonly reason: string;
+}
+
 export interface Items<T> {
   readonly items: readonly T[];
   /** Of lists from all clusters: those that did not answer. */
-  readonly unreachable?: ReadonlyArray<{ readonly clusterId: string; readonly reason: string }>;
+  readonly unreachable?: readonly Unreachable[];
 }

@@ -51,7 +51,7 @@ describe("parse()", () => {
     [["frobnicate"], 'unknown command "frobnicate": stele --help lists them'],
     [["domain"], '"domain" is a group: domain add, domain verify, domain ls, domain rm'],
     [["dns", "get"], 'unknown command "dns get": dns set, dns rm, dns ls'],
-    [["move", "hello"], "stele move <app> <cluster>: <cluster> is missing"],
+    [["move"], "stele move <app> [<cluster>]: <app> is missing"],
     [["where", "a", "b"], 'stele where <app>: "b" is one too many'],
     [["ls", "--bogus"], "unknown option '--bogus': see stele ls --help"],
     [["help", "frobnicate"], 'unknown command "frobnicate": stele --help lists them'],

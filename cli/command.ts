@@ -9,6 +9,8 @@ export interface Argument {
   readonly doc: string;
   /** Takes all that follow, one at least. */
   readonly repeated?: boolean;
+  /** May be left out; it is "" then. */
+  readonly optional?: boolean;
 }
 
 export interface Option {
@@ -21,7 +23,7 @@ export interface Option {
 
 /** What a command was given, checked against its table. */
 export interface Input {
-  /** A required argument. */
+  /** An argument that is not repeated. */
   readonly arg: (name: string) => string;
   /** A repeated argument. */
   readonly rest: readonly string[];
@@ -133,7 +135,7 @@ function check(command: Command, values: Values, positionals: readonly string[])
   const args = command.args ?? [];
   const repeated = args.at(-1)?.repeated ?? false;
   const missing = args[positionals.length];
-  if (missing) throw usage(`${line(command)}: <${missing.name}> is missing`);
+  if (missing && !missing.optional) throw usage(`${line(command)}: <${missing.name}> is missing`);
   if (!repeated && positionals.length > args.length) {
     throw usage(`${line(command)}: "${positionals[args.length]}" is one too many`);
   }
@@ -159,7 +161,10 @@ function check(command: Command, values: Values, positionals: readonly string[])
 
 /** `stele deploy <dir> --name <name> [--cluster <cluster>]` */
 function line({ name, args = [] }: Command): string {
-  const shown = args.map((arg) => `<${arg.name}>${arg.repeated ? "..." : ""}`);
+  const shown = args.map((arg) => {
+    const name = `<${arg.name}>${arg.repeated ? "..." : ""}`;
+    return arg.optional ? `[${name}]` : name;
+  });
   return ["stele", name, ...shown].join(" ");
 }
 

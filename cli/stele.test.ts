@@ -99,6 +99,40 @@ const answers: Readonly<Record<string, unknown>> = {
       },
     ],
   },
+  "GET /v1/tombstones": {
+    items: [
+      {
+        clusterId: "west",
+        replId: hello.id,
+        name: "hello",
+        owner: "demo",
+        generation: 3,
+        to: "east",
+        since: "2025-12-31T12:00:00.000Z",
+        hits: 12,
+        lastHitAt: "2026-01-01T00:00:30.000Z",
+        goesAt: "2026-01-08T00:00:30.000Z",
+      },
+    ],
+    unreachable: [{ clusterId: "north", reason: "it is away" }],
+  },
+  "GET /v1/events/dead": {
+    items: [
+      {
+        id: "5f1d",
+        subscription: "containers-repl-moved",
+        payload: "{}",
+        error: "Cannot read version 2 of repl.moved: expected 1",
+        times: 2,
+        firstAt: "2026-01-01T00:00:00.000Z",
+        lastAt: "2026-01-01T00:00:30.000Z",
+        clusterIds: ["east", "west"],
+      },
+    ],
+    dropped: 1,
+    unreachable: [],
+  },
+  "POST /v1/events/dead/5f1d/replay": { id: "5f1d", outcome: "handled", error: "" },
   "GET /v1/dns/zones": { items: [{ name: "repl.test", serial: 1, names: 2 }] },
   "GET /v1/dns/zones/repl.test/rrsets": {
     items: [{ zone: "repl.test", name: "www.repl.test", type: "TXT", ttl: 60, values: ["a", "b"] }],
@@ -193,6 +227,9 @@ describe("what the commands print", () => {
     "dns ls",
     "logs hello.demo",
     "move hello west",
+    "tombstones",
+    "events dead",
+    "events replay all",
   ])("%s", async (line) => {
     const { code, out, err } = await stele(line);
     expect([code, err]).toEqual([0, ""]);
@@ -231,6 +268,12 @@ describe("what the commands ask", () => {
     expect(seen.every(({ authorization }) => authorization === "Bearer secret")).toBe(true);
   });
 
+  it("to bring an app back, for a move without a destination", async () => {
+    const { code } = await stele("move hello --undo --no-wait");
+    expect(code).toBe(0);
+    expect(seen.at(-1)?.body).toBe(JSON.stringify({ replId: hello.id, undo: true }));
+  });
+
   it("encodes what goes into a path", async () => {
     const { code } = await stele("dns set @ txt one two --ttl 5");
     expect(code).toBe(0);
@@ -260,6 +303,9 @@ describe("failures", () => {
       2,
       'stele: --listen "8080": expected an address and a port, such as 127.0.3.1:8080\n',
     ],
+    ["move hello", 2, "stele: stele move <app>: give either a cluster or --undo\n"],
+    ["move hello west --undo", 2, "stele: stele move <app>: give either a cluster or --undo\n"],
+    ["events replay 77", 1, "stele: no answer to POST /v1/events/dead/77/replay\n"],
     ["demo --seconds 1", 2, 'stele: --seconds "1": at least 5\n'],
     ["deploy /nowhere/at/all", 1, 'stele: cannot deploy "/nowhere/at/all": it is no directory\n'],
   ])("%s", async (line, code, message) => {

@@ -2,9 +2,11 @@ import type { Command } from "./command";
 import { parse } from "./command";
 import { appCommands } from "./commands/apps";
 import { clusterCommands } from "./commands/clusters";
+import { eventCommands } from "./commands/events";
 import { moveCommands } from "./commands/move";
 import { nameCommands } from "./commands/names";
 import { statusCommands } from "./commands/status";
+import { tombstoneCommands } from "./commands/tombstones";
 import { openContext, type Surroundings } from "./context";
 import { demoCommands } from "./demo/demo";
 import { Failure } from "./failure";
@@ -16,6 +18,8 @@ export const commands: readonly Command[] = [
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
   ...clusterCommands,
+  ...tombstoneCommands,
+  ...eventCommands,
   ...demoCommands,
 ];
 

@@ -1,12 +1,10 @@
 /** What runs in the clusters, asked and commanded from one place, wherever a cluster is. */
-import { APIError, api } from "encore.dev/api";
+import { api } from "encore.dev/api";
 import type { Max, MaxLen, Min, MinLen } from "encore.dev/validate";
 import { containers } from "~encore/clients";
 
-import { createCommands } from "../shared/channel/cluster";
 import { currentTraceparent } from "../shared/trace";
-import { atHome, everywhere, type Unreachable } from "./homes";
-import * as storedClusters from "./store-clusters";
+import { atHome, commandsOf, everywhere, type Unreachable } from "./homes";
 
 const DEFAULT_LINES = 100;
 /** Files are copied, and an app may take its whole start time. */
@@ -114,12 +112,6 @@ export interface CommandCounts {
   accepted: number;
   refused: { reason: string; count: number }[];
 }
-
-const commandsOf = createCommands(async (clusterId) => {
-  const cluster = await storedClusters.findCluster(clusterId);
-  if (!cluster) throw APIError.notFound(`No cluster "${clusterId}"`);
-  return { clusterId, apiUrl: cluster.apiUrl, publicKey: cluster.publicKey };
-});
 
 type Fields<Call extends (...parameters: never) => unknown> = Parameters<Call>[0];
 type Deploy = Fields<typeof containers.deploy>;

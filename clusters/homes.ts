@@ -1,5 +1,6 @@
 import { APIError } from "encore.dev/api";
 
+import { createCommands } from "../shared/channel/cluster";
 import * as storedClusters from "./store-clusters";
 import * as storedRepls from "./store-repls";
 
@@ -32,6 +33,13 @@ export async function atHome<T>(replId: string, act: (home: Home) => Promise<T>)
     }
   }
 }
+
+/** The commands of clusters, wherever they are. */
+export const commandsOf = createCommands(async (clusterId) => {
+  const cluster = await storedClusters.findCluster(clusterId);
+  if (!cluster) throw APIError.notFound(`No cluster "${clusterId}"`);
+  return { clusterId, apiUrl: cluster.apiUrl, publicKey: cluster.publicKey };
+});
 
 /** A cluster that did not answer. */
 export interface Unreachable {

@@ -6,9 +6,9 @@ import { learnControlKey } from "./trust";
 
 /** Requests may be held while it is asked: shorter than the hold budget (design section 4). */
 const ask = outbound("clusters", { timeoutMs: 2_000 });
-/** The tail is answered after its own wait; this is for an answer that never comes. */
-const TAIL_WAIT_MS = 20_000;
-const askTail = outbound("clusters tail", { timeoutMs: TAIL_WAIT_MS + 5_000 });
+/** One long poll: what was written and told nobody is found at its end. */
+const TAIL_WAIT_MS = 5_000;
+const askTail = outbound("clusters tail", { timeoutMs: TAIL_WAIT_MS + 10_000 });
 export const TAIL_LIMIT = 500;
 
 /** Where the authority says that a repl is. */

@@ -38,6 +38,7 @@ import {
   openInside,
   readManifest,
   readWhole,
+  removeOdd,
   type Scan,
   scan,
 } from "./file-tree";
@@ -120,6 +121,7 @@ export function putFile({ path, mode, mtimeMs }: Entry, place: Place): void {
 
 export function settle({ modes }: Prepared, place: Place): void {
   for (const { path, mode } of modes) chmodSync(join(filesOf(place.generationDir), path), mode);
+  rmSync(keptMarkOf(place.generationDir), { force: true });
   rmSync(draftsOf(place.generationDir), { recursive: true, force: true });
 }
 
@@ -243,11 +245,16 @@ export function beginRound(
   place: Place,
   final: boolean,
 ): Round {
+  if (isKept(place)) removeOdd(filesOf(place.generationDir));
   const there = scan(filesOf(place.generationDir)).manifest;
   const change = difference(manifest, there);
   const firstScanMs = firstScanOf(place.generationDir, scannedAtMs);
   const written = new Set(change.write.map(({ path }) => path));
-  const doubtful = final ? unsure(manifest, firstScanMs, readManifest(place.generationDir)) : [];
+  const doubtful = isKept(place)
+    ? manifest.filter(({ type }) => type === "file")
+    : final
+      ? unsure(manifest, firstScanMs, readManifest(place.generationDir))
+      : [];
   const late = doubtful.filter(({ path }) => !written.has(path));
   const prepared = prepare(change, there, place);
   return {
@@ -255,6 +262,18 @@ export function beginRound(
     files: [...prepared.files, ...late],
     copied: summary(manifest, [...change.write, ...late], special),
   };
+}
+
+const keptMarkOf = (generationDir: string): string => join(generationDir, "kept");
+
+/** What is in the folder was kept from an earlier move: size and time say nothing of what changed since. */
+export function markAsKept(generationDir: string): void {
+  writeWhole(keptMarkOf(generationDir), "");
+}
+
+/** Until a round has come to its end. */
+function isKept({ generationDir }: Place): boolean {
+  return existsSync(keptMarkOf(generationDir));
 }
 
 /** When the first round looked: what was copied since then may be older than its time says. */

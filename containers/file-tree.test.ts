@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -20,7 +21,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { isSame } from "./core/manifest";
 import { changed, deploy } from "./file-deploy";
-import { copy, copyContent } from "./file-round";
+import { copy, copyContent, markAsKept } from "./file-round";
 import { filesOf, ownAll, scan } from "./file-tree";
 
 let root: string;
@@ -217,5 +218,35 @@ describe("copy", () => {
     await new Promise<void>((resolve) => server.listen(inEast("sock"), resolve));
     expect(copied(true).special).toEqual(["sock"]);
     await new Promise((resolve) => server.close(resolve));
+  });
+});
+
+describe("a copy onto kept files", () => {
+  it("ends equal, whatever an app had left there: second names, sockets, odd names, shut folders", async () => {
+    deployed();
+    for (const path of ["one", "two"]) writeFileSync(inEast(path), path.repeat(9));
+    mkdirSync(inEast("shut"));
+    writeFileSync(join(inEast("shut"), "in"), "x");
+    copied(true);
+    // What it was before: one file with two names, a socket where a folder will be, and more.
+    rmSync(inWest("two"));
+    linkSync(inWest("one"), inWest("two"));
+    const server: Server = createServer();
+    await new Promise<void>((resolve) => server.listen(inWest("sock"), resolve));
+    writeFileSync(Buffer.concat([Buffer.from(`${filesOf(west)}/`), Buffer.from([0xff])]), "odd");
+    chmodSync(inWest("shut"), 0o500);
+    const { atime, mtime } = lstatSync(inEast("run"));
+    writeFileSync(inEast("run"), "#!/bin/zs");
+    utimesSync(inEast("run"), atime, mtime);
+    markAsKept(west);
+    copied(false);
+    copied(true);
+    server.close();
+    for (const path of ["one", "two", "run", "shut/in"]) {
+      expect(readFileSync(inWest(path))).toEqual(readFileSync(inEast(path)));
+    }
+    expect(scan(filesOf(west)).special).toEqual([]);
+    expect(isSame(scan(filesOf(east)).manifest, scan(filesOf(west)).manifest)).toBe(true);
+    expect(existsSync(join(west, "kept"))).toBe(false);
   });
 });

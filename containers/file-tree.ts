@@ -1,4 +1,6 @@
+import { isUtf8 } from "node:buffer";
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -142,6 +144,25 @@ export function readWhole(file: number, buffer: Uint8Array, from: number): numbe
     done += read;
   }
   return done;
+}
+
+/**
+ * Takes away what no copy makes: what is no file, folder or link, and files with a second name, where
+ * whoever writes one writes the other. Names that are no UTF-8 go with them.
+ */
+export function removeOdd(folder: string | Buffer): void {
+  for (const name of readdirSync(folder, { encoding: "buffer" })) {
+    const path = Buffer.concat([Buffer.from(folder), Buffer.from("/"), name]);
+    const stat = lstatSync(path);
+    const isPlain = stat.isSymbolicLink() || (stat.isFile() && stat.nlink === 1);
+    if (!isUtf8(name) || !(isPlain || stat.isDirectory())) {
+      rmSync(path, { recursive: true, force: true });
+    } else if (stat.isDirectory()) {
+      // Not everybody is root. Modes are the copy's to set.
+      if ((stat.mode & 0o700) !== 0o700) chmodSync(path, 0o700);
+      removeOdd(path);
+    }
+  }
 }
 
 export interface RemoveJob {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { db } from "./db";
 import { filesOf } from "./file-tree";
 import { generationDir } from "./host";
+import { sweepKept } from "./kept";
 import { lastLines } from "./logs";
 import * as moves from "./moves";
 import { deploy, putToSleep, restartContainer } from "./releases";
@@ -286,9 +287,54 @@ describe("a handoff", () => {
     expect(await east.route(replId)).toMatchObject({ state: "tombstone", peer: "west" });
     expect(await moves.drainOld({ ...order("east", 2), oldGeneration: 1, waitMs: 0 })).toBe(true);
     await moves.cleanup(order("east", 2));
-    expect(existsSync(generationDir({ clusterId: "east", replId, generation: 1 }))).toBe(false);
     expect(await east.container(replId, 1)).toBeNull();
+    expect(await east.release(replId, 1)).toBeNull();
+    // Its files stay for an undo, and go by themselves.
+    const old = generationDir({ clusterId: "east", replId, generation: 1 });
+    expect(existsSync(old)).toBe(true);
+    await sweepKept(east, { keepMs: 0, maxBytes: EVERYTHING });
+    expect(existsSync(old)).toBe(false);
     expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "moved", generation: 2 });
+  });
+
+  it("comes back to the files it left, with what was written since", async () => {
+    await createAndDeploy({ "index.mjs": NOTES, "same.txt": "same", "old.txt": "old" });
+    await ask(east, "/", "POST");
+    const hand = async (from: ClusterStore, to: ClusterStore, generation: number) => {
+      const [source, destination] = [
+        order(from.clusterId, generation),
+        order(to.clusterId, generation),
+      ];
+      const staged = { ...destination, name: "app", owner: "demo", peer: from.clusterId };
+      expect(await moves.stage(staged)).toMatchObject({ outcome: "done" });
+      const copy = { ...destination, fromCluster: from.clusterId };
+      const first = await moves.copyFiles({ ...copy, final: false });
+      await moves.freeze({ ...source, cut: false });
+      await moves.copyFiles({ ...copy, final: true });
+      await moves.boot(destination);
+      await moves.activate(destination);
+      await moves.tombstone({ ...source, to: to.clusterId });
+      await moves.cleanup(source);
+      return first;
+    };
+    await hand(east, west, 2);
+    await ask(west, "/", "POST");
+    // Another content under the same size and time: only a look at the bytes tells.
+    const files = (clusterId: string, generation: number) =>
+      filesOf(generationDir({ clusterId, replId, generation }));
+    const same = join(files("west", 2), "same.txt");
+    const { atime, mtime } = statSync(same);
+    writeFileSync(same, "else");
+    utimesSync(same, atime, mtime);
+    rmSync(join(files("west", 2), "old.txt"));
+    expect(await hand(west, east, 3)).toMatchObject({ outcome: "done", changedFiles: 3 });
+    expect(await ask(east)).toBe("xx@east");
+    expect(readFileSync(join(files("east", 3), "same.txt"), "utf8")).toBe("else");
+    expect(existsSync(join(files("east", 3), "old.txt"))).toBe(false);
+    expect(existsSync(generationDir({ clusterId: "east", replId, generation: 1 }))).toBe(false);
+    expect(
+      existsSync(join(generationDir({ clusterId: "east", replId, generation: 3 }), "kept")),
+    ).toBe(false);
   });
 
   it("rolled back leaves the source as it was, and fences the destination", async () => {

@@ -16,6 +16,7 @@ import {
   makeGenerationDir,
   replFolder,
 } from "./host";
+import { keepNewest, takeKept } from "./kept";
 import { kickTail } from "./kick";
 import {
   callOffStart,
@@ -29,6 +30,7 @@ import {
 } from "./runner";
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
+import { forgetKept } from "./store-kept";
 import type { RouteChange, RouteDetails } from "./store-rows";
 
 /** What every command carries. */
@@ -125,7 +127,9 @@ export async function stage(
   const change = await decideInformed(store, replId, { kind: "stage", generation, peer }, details);
   await carryOut(store, replId, change.effects);
   if (change.outcome === "refused") return refused(change.reason);
-  makeGenerationDir(refOf(command, generation), await uidOf(store, replId));
+  const ref = refOf(command, generation);
+  await takeKept(store, ref);
+  makeGenerationDir(ref, await uidOf(store, replId));
   return DONE;
 }
 
@@ -412,19 +416,25 @@ export async function drainOld(
   }
 }
 
-/** Removes the folders of all generations that are neither the route's nor still run. */
+/**
+ * Removes the folders of all generations that are neither the route's nor still run. The last one that
+ * was home stays for an undo, for a while, and nothing starts from it.
+ */
 export async function cleanup({ clusterId, replId }: MoveCommand): Promise<CommandOutcome> {
   const store = clusterStore(clusterId);
   const route = await store.route(replId);
   const isHere =
     route?.state === "active" || route?.state === "frozen" || route?.state === "staged";
   const live = (await store.containersOf(replId)).filter(({ state }) => isLive(state));
-  const kept = new Set(live.map(({ generation }) => generation));
-  if (isHere) kept.add(route.generation);
-  for (const generation of generationsOnDisk(clusterId, replId)) {
-    if (kept.has(generation)) continue;
-    closeGenerationDir({ clusterId, replId, generation });
-    await removeFolder({ directory: generationDir({ clusterId, replId, generation }) });
+  const needed = new Set(live.map(({ generation }) => generation));
+  if (isHere) needed.add(route.generation);
+  const old = generationsOnDisk(clusterId, replId).filter((one) => !needed.has(one));
+  const stays = isHere || route?.deleted ? null : await keepNewest(store, replId, old);
+  for (const generation of old) {
+    if (generation !== stays) {
+      closeGenerationDir({ clusterId, replId, generation });
+      await removeFolder({ directory: generationDir({ clusterId, replId, generation }) });
+    }
     await store.forgetGeneration(replId, generation);
   }
   return DONE;
@@ -437,6 +447,7 @@ export async function discardRepl(store: ClusterStore, replId: string): Promise<
     await store.forgetGeneration(replId, generation);
   }
   await removeFolder({ directory: replFolder(store.clusterId, replId) });
+  await forgetKept(store.clusterId, replId);
 }
 
 /**

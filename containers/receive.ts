@@ -36,6 +36,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   listContainers: (fields) => containers.listContainers(fields),
   listProxies: (fields) => containers.listProxies(fields),
   countCommands: (fields) => containers.countCommands(fields),
+  listDeadEvents: (fields) => containers.listDeadEvents(fields),
+  replayDeadEvent: (fields) => containers.replayDeadEvent(fields),
+  listTombstones: (fields) => containers.listTombstones(fields),
 };
 
 /** A command of the control plane to one cluster of this deployment, signed (docs/decisions/0011). */

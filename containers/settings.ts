@@ -10,6 +10,7 @@ import {
 } from "../shared/settings";
 
 const HOUR_MS = 3_600_000;
+const MAX_DAYS = 366;
 
 export interface PortRange {
   readonly first: number;
@@ -102,6 +103,30 @@ export const settings = {
     default: "5s",
     parse: milliseconds(100, 60_000),
     doc: "A route frozen for so long asks the authority to abort the move",
+  },
+  tombstoneMinAgeMs: {
+    name: "STELE_TOMBSTONE_MIN_AGE",
+    default: "24h",
+    parse: milliseconds(0, MAX_DAYS * 24 * HOUR_MS),
+    doc: "So long at least a cluster forwards who still comes for an app that has moved",
+  },
+  tombstoneQuietMs: {
+    name: "STELE_TOMBSTONE_QUIET",
+    default: "168h",
+    parse: milliseconds(0, MAX_DAYS * 24 * HOUR_MS),
+    doc: "and until nobody came for so long; then the authority is asked",
+  },
+  undoKeepMs: {
+    name: "STELE_UNDO_KEEP",
+    default: "24h",
+    parse: milliseconds(0, MAX_DAYS * 24 * HOUR_MS),
+    doc: "So long the files of an app that has moved stay where it was, for an undo; 0: not at all",
+  },
+  undoMaxMegabytes: {
+    name: "STELE_UNDO_MAX_MB",
+    default: "10240",
+    parse: integer(0, 1_000_000_000),
+    doc: "How much a cluster keeps of these; beyond it the oldest go first",
   },
   keepApps: {
     name: "STELE_KEEP_APPS",

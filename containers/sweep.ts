@@ -6,6 +6,7 @@ import { isIdle } from "./core/idle";
 import { isLive } from "./core/lifecycle";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { replsOnDisk } from "./host";
+import { sweepKept } from "./kept";
 import { localClusters } from "./local";
 import { rotateLog } from "./logs";
 import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
@@ -13,6 +14,7 @@ import { containerDriver, crashed, lock, sleepIfUnused, stopLocked, wake, wakeKe
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
 import type { AttendedRow, ContainerRow, Route } from "./store-rows";
+import { forgetTombstones } from "./tombstones";
 
 /** Deadlines are seconds; a quarter of one late is little against them. */
 const EVERY_MS = 250;
@@ -67,6 +69,8 @@ async function sweepCluster(store: ClusterStore, round: number): Promise<void> {
   if (round % ORPHANS_EVERY === 0) {
     await endOrphans(store);
     await store.forgetDeadProxies();
+    await forgetTombstones(store);
+    await sweepKept(store);
   }
 }
 

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import type { Batch } from "./core/catalog";
@@ -95,6 +96,33 @@ describe("a tail", () => {
     await expect.poll(() => seen).toEqual([1]);
     tail.stop();
     log.wakeAll();
+  });
+});
+
+describe("events and answers", () => {
+  it("in any order, doubled and lost, end in the same entries", async () => {
+    const reads = fc.array(fc.constantFrom("event", "entry", "entry"), { minLength: 1 });
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), reads, async (scheduler, happenings) => {
+        const log = new FakeLog();
+        const seen: number[] = [];
+        const tail = new Tail({
+          // Each answer arrives when the scheduler says so, with what the log held when it was asked.
+          read: async (request) => scheduler.schedule(log.read({ ...request, waitMs: 0 })),
+          position: () => seen.at(-1) ?? 0,
+          onEntries: (entries) => seen.push(...entries.map(({ seq }) => seq)),
+          onState: () => undefined,
+        });
+        const kicks: Promise<void>[] = [];
+        for (const happening of happenings) {
+          if (happening === "entry") log.write(1);
+          else kicks.push(tail.kick(), tail.kick());
+        }
+        kicks.push(tail.kick());
+        await scheduler.waitFor(Promise.all(kicks));
+        expect(seen).toEqual(all(log.entries.length));
+      }),
+    );
   });
 });
 

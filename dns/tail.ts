@@ -4,8 +4,8 @@ import type { Batch, Change } from "./core/catalog";
 import { changeOf, type LogEntry } from "./core/log";
 
 const RETRY: Backoff = { minMs: 50, maxMs: 2_000 };
-/** One long poll; shorter than what proxies between deployments cut off. */
-const WAIT_MS = 10_000;
+/** One long poll: what was written and told nobody is found at its end. */
+const WAIT_MS = 5_000;
 const LIMIT = 500;
 /** Entries that wait for the database; what is beyond is read from the log again. */
 const MAX_UNCOPIED = 5_000;

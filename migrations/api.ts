@@ -5,7 +5,7 @@ import type { Max, MaxLen, Min } from "encore.dev/validate";
 
 import { untilDrained } from "../shared/hosting";
 import { currentTraceparent, withSpan } from "../shared/trace";
-import { authority } from "./authority";
+import { authority, type Located } from "./authority";
 import { untilChanged } from "./changes";
 import { isTerminal, type Migration, type Mode } from "./core/migration";
 import { abort, kick } from "./kick";
@@ -13,8 +13,10 @@ import * as store from "./store";
 
 interface StartMigrationRequest {
   replId: string & MaxLen<63>;
-  /** The cluster to move to. */
-  to: string & MaxLen<31>;
+  /** The cluster to move to; or `undo`. */
+  to?: string & MaxLen<31>;
+  /** Move it back to the cluster that it came from. Fast while its files are kept there. */
+  undo?: boolean;
   /** Chosen from what the repl does when absent. */
   mode?: Mode;
   /** Cut off requests that do not finish within 2 s of a freeze, instead of giving up. */
@@ -52,9 +54,10 @@ const WATCH_WAIT_MS = 20_000;
 /** Move a repl to another cluster. Answers as soon as the move is under way. */
 export const startMigration = api(
   { expose: true, auth: true, method: "POST", path: "/v1/migrations" },
-  async ({ replId, to, mode, cut }: StartMigrationRequest): Promise<Migration> => {
+  async ({ replId, to: wanted, undo, mode, cut }: StartMigrationRequest): Promise<Migration> => {
     const repl = await authority.lookup(replId);
     if (!repl) throw APIError.notFound(`Cannot move repl "${replId}": there is no such repl`);
+    const to = await destinationOf(repl, wanted, undo ?? false);
     if (repl.clusterId === to) {
       throw APIError.failedPrecondition(
         `Cannot move repl "${replId}": it lives in "${to}" already`,
@@ -157,6 +160,22 @@ async function waitFor(
     const migration = await find(id);
     if (enough(migration) || !(await changed.promise)) return migration;
   }
+}
+
+async function destinationOf(
+  { replId, generation }: Located,
+  to: string | undefined,
+  undo: boolean,
+): Promise<string> {
+  if ((to !== undefined) === undo) {
+    throw APIError.invalidArgument(`Cannot move repl "${replId}": give either "to" or "undo"`);
+  }
+  if (to !== undefined) return to;
+  const from = await store.findOrigin(replId, generation);
+  if (from !== null) return from;
+  throw APIError.failedPrecondition(
+    `Cannot move repl "${replId}" back: it was not moved to where it is`,
+  );
 }
 
 async function alreadyMoving(replId: string): Promise<APIError> {

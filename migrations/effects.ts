@@ -1,6 +1,7 @@
 import type { Authority } from "./authority";
 import type { ClusterClient, Command, CommandResult } from "./cluster-client";
 import { TIMEOUT_MS } from "./core/limits";
+import { MOVED_VERSION } from "./core/moved-event";
 import type { Effect, Event } from "./core/migration";
 import { chooseMode, type Policy } from "./core/mode";
 import type { Facts, MigrationRow } from "./store";
@@ -146,7 +147,16 @@ const publishMoved: CarryOut = async ({ row }, { publish }, traceparent) => {
   const { id: migrationId, replId, from, to, seq, generation } = row;
   if (seq === null || generation === null) return DONE;
   try {
-    await publish({ v: 1, seq, replId, migrationId, from, to, generation, traceparent });
+    await publish({
+      v: MOVED_VERSION,
+      seq,
+      replId,
+      migrationId,
+      from,
+      to,
+      generation,
+      traceparent,
+    });
     return { event: "done", facts: { published: true } };
   } catch (error) {
     return { event: "done", reason: `Cannot publish repl.moved: ${String(error)}` };

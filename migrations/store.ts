@@ -65,6 +65,14 @@ export async function findOpen(replId: string): Promise<{ id: string } | null> {
       AND phase NOT IN ('draining', 'cleaning', 'completed', 'rolled_back')`;
 }
 
+/** The cluster that the repl left for the placement of that generation; null when no move made it. */
+export async function findOrigin(replId: string, generation: number): Promise<string | null> {
+  const row = await db.queryRow<{ from: string }>`
+    SELECT from_cluster AS "from" FROM migration
+    WHERE repl_id = ${replId} AND generation = ${generation} AND phase <> 'rolled_back'`;
+  return row?.from ?? null;
+}
+
 interface ViewRow extends Omit<Migration, "steps" | "createdAt" | "committedAt" | "finishedAt"> {
   steps: MigrationStep[] | null;
   createdAt: Date;

@@ -1,11 +1,13 @@
 import { Topic } from "encore.dev/pubsub";
 
+export { movedEventFault } from "./core/moved-event";
+
 /**
  * A repl has moved. Only a kick: whoever needs to know reads the placement log by `seq`, so an
  * event that is late, doubled, out of order or lost changes nothing.
  */
 export interface ReplMoved {
-  /** Version of this payload. */
+  /** Version of this payload: `MOVED_VERSION`. Another one is not read (`movedEventFault`). */
   v: number;
   /** The entry of the placement log that says the same. */
   seq: number;

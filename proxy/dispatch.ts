@@ -9,7 +9,7 @@ import { type Exchange, Phase } from "./exchange";
 import type { HopKeys } from "./hop-keys";
 import type { IdentitySource } from "./identity";
 import type { Found, LookupQuery, Requests, WakeOutcome } from "./questions";
-import type { Repl, Table } from "./table";
+import type { Hit, Repl, Table } from "./table";
 import { Target } from "./upstream";
 
 interface Clock {
@@ -172,6 +172,7 @@ export class Dispatcher {
     }
     this.leaveQueue(exchange);
     if (exchange.repl !== undefined) this.touched.add(exchange.repl);
+    if (exchange.repl?.route?.state === "tombstone") exchange.repl.byTombstone++;
     exchange.forwardMin = minGeneration;
     this.forwarded++;
     exchange.start(target, exchange.dials > 0);
@@ -509,13 +510,14 @@ export class Dispatcher {
   }
 
   /** Repls that were asked for since the last call, or still are. */
-  takeHits(): { replId: string; inFlight: number }[] {
-    const hits = [...this.touched].map((repl) => ({
-      replId: repl.id,
-      inFlight: repl.inFlight + (this.queues.get(repl)?.size ?? 0),
-      repl,
-    }));
-    for (const { repl, inFlight } of hits) if (inFlight === 0) this.touched.delete(repl);
-    return hits.map(({ replId, inFlight }) => ({ replId, inFlight }));
+  takeHits(): Hit[] {
+    const hits: Hit[] = [];
+    for (const repl of this.touched) {
+      const inFlight = repl.inFlight + (this.queues.get(repl)?.size ?? 0);
+      hits.push({ replId: repl.id, inFlight, byTombstone: repl.byTombstone });
+      repl.byTombstone = 0;
+      if (inFlight === 0) this.touched.delete(repl);
+    }
+    return hits;
   }
 }

@@ -50,9 +50,9 @@ async function setRoute(
   const host = port === null ? null : "127.0.0.1";
   await tx.exec`
     INSERT INTO route (cluster_id, repl_id, name, owner, state, generation, frozen_by,
-      upstream_host, upstream_port, version)
+      peer_cluster, upstream_host, upstream_port, version)
     VALUES (${cluster}, ${REPL}, 'app', 'demo', ${state}, ${generation}, ${frozenBy},
-      ${host}, ${port}, ${version})
+      ${state === "tombstone" ? "peer" : null}, ${host}, ${port}, ${version})
     ON CONFLICT (cluster_id, repl_id) DO UPDATE SET state = excluded.state,
       generation = excluded.generation, frozen_by = excluded.frozen_by,
       upstream_host = excluded.upstream_host, upstream_port = excluded.upstream_port,
@@ -202,6 +202,27 @@ describe("a cluster's proxy over Postgres", () => {
     app.send(ok("x"));
     await client.until("\r\n\r\nx");
     await eventually(hit, (row) => row?.inFlight === 0);
+  });
+
+  it("counts what tombstones forward, together with the other proxies", async () => {
+    await db.exec`
+      INSERT INTO tombstone_hit (cluster_id, repl_id, hits, last_hit)
+      VALUES (${cluster}, ${REPL}, 5, now() - interval '1 day')`;
+    origin.serve(() => ok("far"));
+    await db.exec`
+      INSERT INTO peer (cluster_id, peer_id, ingress, http_port, listen, removed, version)
+      VALUES (${cluster}, 'peer', '{127.0.0.1}', ${origin.port}, '{}', false, 1)`;
+    await route("tombstone", null);
+    const client = await bench.client();
+    for (let request = 0; request < 2; request++) {
+      client.send(get("/"));
+      await client.until("far");
+    }
+    const used = () =>
+      db.queryRow<{ hits: number; isNow: boolean }>`
+        SELECT hits, last_hit > now() - interval '1 minute' AS "isNow" FROM tombstone_hit
+        WHERE cluster_id = ${cluster} AND repl_id = ${REPL}`;
+    expect(await eventually(used, (row) => row?.hits === 7)).toEqual({ hits: 7, isNow: true });
   });
 
   it("replaces a worker that died, on the same address", async () => {

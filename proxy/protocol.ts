@@ -1,7 +1,7 @@
 /** What the main thread and a cluster's worker say to each other. */
 import type { Cause, Found, LookupQuery, WakeOutcome } from "./questions";
 import type { ProxySpan, ProxyStats } from "./proxy";
-import type { Delta } from "./table";
+import type { Delta, Hit } from "./table";
 
 export interface WorkerInput {
   readonly clusterId: string;
@@ -25,11 +25,6 @@ export type ToWorker =
   | { readonly kind: "stats"; readonly id: number }
   /** `visitors`: other clusters' proxies are served on, until a drain of all. */
   | { readonly kind: "drain"; readonly who: "visitors" | "all"; readonly deadlineMs: number };
-
-export interface Hit {
-  readonly replId: string;
-  readonly inFlight: number;
-}
 
 export type FromWorker =
   | { readonly kind: "acknowledge"; readonly version: number; readonly busy: readonly string[] }

@@ -282,6 +282,23 @@ describe("tombstones", () => {
     expect(bench.proxy.stats().forwarded).toBe(1);
   });
 
+  it("are counted, and when they are gone the authority is asked: nobody is failed", async () => {
+    west.serve(origin, { generation: 2 });
+    origin.serve(() => ok("far"));
+    const client = await bench.client();
+    for (let request = 0; request < 3; request++) {
+      client.send(get("/"));
+      await client.until("far");
+    }
+    expect(bench.proxy.takeHits()).toMatchObject([{ byTombstone: 3 }]);
+    bench.onLookup = () => ({ found: true, replId: REPL, clusterId: "west", generation: 2 });
+    bench.route({ state: "none", generation: 2 });
+    client.send(get("/"));
+    await client.until("far");
+    expect(bench.asked).toMatchObject([{ kind: "lookup" }]);
+    expect(bench.proxy.takeHits().every(({ byTombstone }) => byTombstone === 0)).toBe(true);
+  });
+
   it("take over what was held at the source, and its deadline with it", async () => {
     bench.route({ state: "frozen", generation: 1 });
     const clients = await Promise.all([1, 2, 3].map(() => bench.client()));

@@ -10,7 +10,7 @@ import type { Found, Requests, WakeOutcome } from "./questions";
 import type { Exchange } from "./exchange";
 import { HopKeys } from "./hop-keys";
 import { IdentitySource } from "./identity";
-import { type Delta, type Repl, Table } from "./table";
+import { type Delta, type Hit, type Repl, Table } from "./table";
 import type { Target } from "./upstream";
 
 /** What the proxy tells the rest of the platform, and asks of it. */
@@ -220,7 +220,7 @@ export class ProxyServer implements ConnectionHost {
     this.events.acknowledge(this.table.version, [...this.table.busy]);
   }
 
-  takeHits(): { replId: string; inFlight: number }[] {
+  takeHits(): Hit[] {
     return this.dispatcher.takeHits();
   }
 

@@ -1,6 +1,5 @@
 import { db } from "./db";
-import type { Hit } from "./protocol";
-import type { Delta, HostnameRow, PeerRow, RouteRow } from "./table";
+import type { Delta, Hit, HostnameRow, PeerRow, RouteRow } from "./table";
 
 /** A cluster that this database holds, and what its proxy binds. */
 export interface LocalCluster {
@@ -106,6 +105,23 @@ export async function writeHits(
       ${hits.map((hit) => hit.inFlight)}::int[]) AS seen (repl_id, in_flight)
     ON CONFLICT (cluster_id, repl_id, instance_id) DO UPDATE
     SET last_hit = excluded.last_hit, in_flight = excluded.in_flight`;
+  await writeTombstoneHits(
+    clusterId,
+    hits.filter(({ byTombstone }) => byTombstone > 0),
+  );
+}
+
+/** All proxies of the cluster count in one row, in one order, so that none waits for another for ever. */
+async function writeTombstoneHits(clusterId: string, hits: readonly Hit[]): Promise<void> {
+  if (hits.length === 0) return;
+  await db.exec`
+    INSERT INTO tombstone_hit AS t (cluster_id, repl_id, hits, last_hit)
+    SELECT ${clusterId}, repl_id, hits, now()
+    FROM unnest(${hits.map((hit) => hit.replId)}::text[],
+      ${hits.map((hit) => hit.byTombstone)}::bigint[]) AS seen (repl_id, hits)
+    ORDER BY repl_id
+    ON CONFLICT (cluster_id, repl_id) DO UPDATE
+    SET hits = t.hits + excluded.hits, last_hit = excluded.last_hit`;
 }
 
 /** For the listener's own connection. */

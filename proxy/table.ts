@@ -57,8 +57,18 @@ export class Repl {
   wakeFault: ErrorCode | undefined;
   wakeFaultUntil = 0;
   inFlight = 0;
+  /** Requests that its tombstone has forwarded, not told yet. */
+  byTombstone = 0;
 
   constructor(readonly id: string) {}
+}
+
+/** How a repl was used lately. */
+export interface Hit {
+  readonly replId: string;
+  readonly inFlight: number;
+  /** Requests that its tombstone has forwarded since the last time. */
+  readonly byTombstone: number;
 }
 
 export interface Resolved {

@@ -67,6 +67,14 @@ function attend(world: World, index: number, rules: Rules, visit: Visit): void {
   const ended = endLease(world, index, rules);
   if (ended) attempt(visit, () => `the boot lease in ${name} ends`, ended);
   const { row, running, files } = at(world.clusters, index);
+  if (row.state === "tombstone" && world.left.naps > 0) {
+    const { generation } = row;
+    attempt(
+      visit,
+      () => `${name} lets its tombstone go`,
+      () => changeRoute(spend(world, "naps"), index, { kind: "forget", generation }, rules).world,
+    );
+  }
   if (row.state !== "active") return;
   if (!runs(at(world.clusters, index), row.generation)) {
     if (files[row.generation] === NO_FILES) return;

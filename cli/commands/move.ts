@@ -36,9 +36,10 @@ const move: Command = {
   doc: "Move an app to another cluster, and watch",
   args: [
     { name: "app", doc: "name.owner, a name, or an id" },
-    { name: "cluster", doc: "where to" },
+    { name: "cluster", doc: "where to; left out with --undo", optional: true },
   ],
   options: {
+    undo: { doc: "back to the cluster that it came from" },
     mode: { value: "mode", doc: "asleep, overlap or handoff; chosen from the app when left out" },
     cut: { doc: "cut off requests that do not end within 2 s, instead of giving up as busy" },
     "no-wait": { doc: "return once the move is under way" },
@@ -46,6 +47,9 @@ const move: Command = {
   more: [
     "  The move goes on when this is interrupted. The old cluster serves its last visitors after the",
     "  commit (draining), for a minute at most.",
+    "",
+    "  --undo is another move, with what the app has written since. For a day its files stay where it was, so",
+    "  that only what has changed is sent back.",
   ].join("\n"),
   run: async (input, context) => {
     const app = await findApp(context.api, input.arg("app"));
@@ -65,7 +69,10 @@ async function start({ api }: Context, replId: string, input: Input): Promise<Mi
   if (mode !== undefined && !MODES.includes(mode)) {
     throw usage(`--mode "${mode}": ${MODES.join(", ")} are the modes`);
   }
-  const body = { replId, to: input.arg("cluster"), mode, cut: input.isOn("cut") || undefined };
+  const [to, undo] = [input.arg("cluster"), input.isOn("undo")];
+  if ((to === "") !== undo) throw usage("stele move <app>: give either a cluster or --undo");
+  const where = undo ? { undo } : { to };
+  const body = { replId, ...where, mode, cut: input.isOn("cut") || undefined };
   return api.post<Migration>("/v1/migrations", body);
 }
 

@@ -6,10 +6,11 @@ import type {
   Migration,
   ProxyInstance,
   Repl,
+  Unreachable,
 } from "../api-types";
 import type { Command } from "../command";
 import type { Context } from "../context";
-import { count, table } from "../format";
+import { count, type Palette, table } from "../format";
 
 interface Status {
   readonly api: string;
@@ -20,7 +21,7 @@ interface Status {
   readonly running: number;
   readonly moving: readonly Migration[];
   /** Clusters that do not answer, and why. */
-  readonly unreachable: NonNullable<Items<unknown>["unreachable"]>;
+  readonly unreachable: readonly Unreachable[];
 }
 
 const status: Command = {
@@ -77,9 +78,7 @@ function render({ paint }: Context, now: Status): string {
       ]),
     ),
   ];
-  for (const { clusterId, reason } of now.unreachable) {
-    parts.push(paint.yellow(`${clusterId} does not answer: ${reason}`));
-  }
+  parts.push(...unreachableLines(paint, now.unreachable));
   if (now.moving.length > 0) {
     const rows = now.moving.map(({ id, from, to, mode, phase }) => [
       id,
@@ -91,6 +90,12 @@ function render({ paint }: Context, now: Status): string {
     parts.push(table(["MOVE", "FROM", "TO", "MODE", "PHASE"], rows));
   }
   return parts.join("\n\n");
+}
+
+export function unreachableLines(paint: Palette, unreachable: readonly Unreachable[]): string[] {
+  return unreachable.map(({ clusterId, reason }) =>
+    paint.yellow(`${clusterId} does not answer: ${reason}`),
+  );
 }
 
 function proxyCells(proxies: readonly ProxyInstance[]): string[] {

@@ -16,7 +16,15 @@ const tombstone = (generation: number): RouteCommand => ({
   to: "west",
 });
 const at = (
-  kind: "unstage" | "freeze" | "unfreeze" | "thaw" | "activate" | "lease_ended" | "created",
+  kind:
+    | "unstage"
+    | "freeze"
+    | "unfreeze"
+    | "thaw"
+    | "activate"
+    | "lease_ended"
+    | "created"
+    | "forget",
   generation: number,
 ): RouteCommand => ({ kind, generation });
 
@@ -56,6 +64,18 @@ describe("decide", () => {
       at("unstage", 5),
       { state: "none", fence: 5 },
     ],
+    [
+      "forgets a tombstone, but not its generation and fence",
+      { ...moved, fence: 4 },
+      at("forget", 5),
+      { state: "none", generation: 5, fence: 4, peer: null },
+    ],
+    [
+      "points a forgotten tombstone at the next home",
+      { ...NO_ROUTE, generation: 5 },
+      tombstone(6),
+      { state: "tombstone", generation: 6, peer: "west" },
+    ],
     ["forgets a deleted repl", frozen, { kind: "deleted" }, { state: "none", deleted: true }],
   ])("%s", (_what, row, command, expected) => {
     const decision = decide(row, command);
@@ -86,6 +106,10 @@ describe("decide", () => {
     ["an older tombstone", active, tombstone(2)],
     ["a tombstone of its own generation", active, tombstone(3)],
     ["an older activation", moved, at("activate", 3)],
+    ["an older activation of what is forgotten", { ...NO_ROUTE, generation: 5 }, at("activate", 4)],
+    ["a late tombstone of what is forgotten", { ...NO_ROUTE, generation: 5 }, tombstone(5)],
+    ["the end of a tombstone that was pointed on", moved, at("forget", 4)],
+    ["the end of a tombstone that is home again", active, at("forget", 3)],
     ["a thaw by another move", { ...frozen, fence: 4 }, at("unfreeze", 4)],
     ["the end of another lease", staged, at("lease_ended", 4)],
     ["the end of a lease that has ended", { ...staged, fence: 5 }, at("lease_ended", 5)],
@@ -132,6 +156,7 @@ const anyCommand: fc.Arbitrary<RouteCommand> = fc.oneof(
       "activate" as const,
       "lease_ended" as const,
       "created" as const,
+      "forget" as const,
     ),
     generation,
   }),
@@ -192,6 +217,36 @@ describe("laws", () => {
         expect(row.generation).toBe(homes.length);
         expect(row.state).toBe(last === "here" ? "active" : "tombstone");
         expect(row.peer).toBe(last === "here" ? null : last);
+      }),
+    );
+  });
+
+  it("tombstones may be forgotten at any moment, among events in any order", () => {
+    const history = fc.array(fc.constantFrom("here", "east", "west"), {
+      minLength: 1,
+      maxLength: 6,
+    });
+    const shuffled = history.chain((homes) => {
+      const events = homes.flatMap((home, index): RouteCommand[] => {
+        const event: RouteCommand =
+          home === "here"
+            ? { kind: "activate", generation: index + 1 }
+            : { kind: "tombstone", generation: index + 1, to: home };
+        return [event, event, { kind: "forget", generation: index + 1 }];
+      });
+      const { length } = events;
+      return fc
+        .shuffledSubarray(events, { minLength: length, maxLength: length })
+        .map((order) => ({ homes, order }));
+    });
+    fc.assert(
+      fc.property(shuffled, ({ homes, order }) => {
+        const row = play(NO_ROUTE, order);
+        const last = homes[homes.length - 1];
+        expect(row.generation).toBe(homes.length);
+        if (last === "here") expect(row.state).toBe("active");
+        else expect(["tombstone", "none"]).toContain(row.state);
+        expect(row.peer).toBe(row.state === "tombstone" ? last : null);
       }),
     );
   });

@@ -2,8 +2,9 @@
  * The rules of a route: what a cluster's proxies know of a repl.
  *
  *     none ──stage──▶ staged ──activate──▶ active ◀──thaw── frozen
- *      ▲                │                    │ └──freeze──────▲ │
- *      └─────unstage────┘                    └──▶ tombstone ◀───┘
+ *     ▲ ▲               │                    │ └──freeze──────▲ │
+ *     │ └────unstage────┘                    └──▶ tombstone ◀───┘
+ *     └────────────────────forget───────────────────┘
  *
  * Commands come late, twice or never, from coordinators that may have been replaced; so the receiver
  * fences (design section 4, rules 1 to 5). A generation that is older than the row's, or closed by an
@@ -53,6 +54,8 @@ export type RouteCommand =
    */
   | { readonly kind: "lease_ended"; readonly generation: number }
   | { readonly kind: "created"; readonly generation: number }
+  /** Nobody uses the tombstone any more. Its generation and the fence stay: late commands still come. */
+  | { readonly kind: "forget"; readonly generation: number }
   | { readonly kind: "deleted" };
 
 /** Work that the caller carries out after saving the row. Each is idempotent. */
@@ -108,6 +111,8 @@ export function decide(row: RouteRow, command: RouteCommand): RouteDecision {
       return tombstone(row, command.generation, command.to);
     case "lease_ended":
       return leaseEnded(row, command.generation);
+    case "forget":
+      return forget(row, command.generation);
     case "deleted":
       return deleted(row);
   }
@@ -126,6 +131,7 @@ function deletedRow(row: RouteRow, command: RouteCommand): RouteDecision {
     case "created":
     case "tombstone":
     case "lease_ended":
+    case "forget":
     case "deleted":
       return unchanged(row);
   }
@@ -208,6 +214,11 @@ function tombstone(row: RouteRow, generation: number, to: string): RouteDecision
   if (generation <= row.generation) return unchanged(row);
   const moved: RouteRow = { ...row, state: "tombstone", generation, frozenBy: null, peer: to };
   return changed(moved, ...superseded(row, generation));
+}
+
+function forget(row: RouteRow, generation: number): RouteDecision {
+  if (row.state !== "tombstone" || row.generation !== generation) return unchanged(row);
+  return changed({ ...row, state: "none", peer: null });
 }
 
 /** What becomes of the container of `row` when the row speaks of a newer generation. */

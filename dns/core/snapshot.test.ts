@@ -102,6 +102,32 @@ describe("a snapshot", () => {
     );
   });
 
+  it("ends alike by any order of any moves, however often they come", () => {
+    const moves = fc.integer({ min: 1, max: 8 }).chain((count) => {
+      const history = Array.from({ length: count }, (_, index) => ({
+        kind: "repl" as const,
+        id: "r1",
+        name: "app",
+        owner: "o1",
+        clusterId: `c${index}`,
+        generation: index + 1,
+      }));
+      const { length } = [...history, ...history];
+      return fc
+        .shuffledSubarray([...history, ...history], { minLength: length, maxLength: length })
+        .map((order) => ({ order, last: history.at(-1) }));
+    });
+    fc.assert(
+      fc.property(moves, ({ order, last }) => {
+        const snapshot = new Snapshot();
+        for (const [index, one] of order.entries()) {
+          snapshot.apply({ changes: [one], seq: index + 1 });
+        }
+        expect(snapshot.batch().changes).toEqual([last]);
+      }),
+    );
+  });
+
   it("knows how far it leads", () => {
     const snapshot = new Snapshot();
     snapshot.apply({ changes: [zone, { ...apex, revision: 9 }], seq: 4 });

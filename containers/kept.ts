@@ -1,0 +1,72 @@
+/** Files that stay for a while where a repl has moved away from, so that it is fast to bring it back. */
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import { type ContainerRef, markerOf } from "./drivers/driver";
+import { markAsKept } from "./file-round";
+import { manifestOf } from "./file-tree";
+import { filesChanged, removeFolder } from "./files";
+import { closeGenerationDir, generationDir } from "./host";
+import { lock } from "./runner";
+import { config } from "./settings";
+import type { ClusterStore } from "./store";
+import { forgetKept, keep, kept, overdue } from "./store-kept";
+
+const MEGABYTE = 1024 * 1024;
+
+/**
+ * The generation on disk whose files are to stay when the repl has moved away: the newest that is below
+ * the route's. Null when none is kept.
+ */
+export async function keepNewest(
+  store: ClusterStore,
+  replId: string,
+  generations: readonly number[],
+): Promise<number | null> {
+  if (config().undoKeepMs === 0 || generations.length === 0) return null;
+  const generation = Math.max(...generations);
+  const ref = { clusterId: store.clusterId, replId, generation };
+  const { bytes } = await filesChanged({ generationDir: generationDir(ref) });
+  closeGenerationDir(ref);
+  await keep(store.clusterId, { replId, generation }, bytes);
+  return generation;
+}
+
+/**
+ * Makes kept files the beginning of a staged generation: the first round of the copy then compares them
+ * all with the source's, and brings what differs. False when there are none, or the copy has begun.
+ */
+export async function takeKept(store: ClusterStore, ref: ContainerRef): Promise<boolean> {
+  const found = await kept(store.clusterId, ref.replId);
+  if (!found || found.generation >= ref.generation) return false;
+  const from = { ...ref, generation: found.generation };
+  return await lock.run(markerOf(from), async () => {
+    const [old, fresh] = [generationDir(from), generationDir(ref)];
+    const isThere = existsSync(old) && !existsSync(fresh);
+    if (isThere) {
+      for (const name of ["scanned-at", "partial"]) {
+        rmSync(join(old, name), { recursive: true, force: true });
+      }
+      rmSync(manifestOf(old), { force: true });
+      markAsKept(old);
+      renameSync(old, fresh);
+    }
+    await forgetKept(store.clusterId, ref.replId);
+    return isThere;
+  });
+}
+
+/** Removes what is kept for too long, or is too much. */
+export async function sweepKept(
+  store: ClusterStore,
+  limits = { keepMs: config().undoKeepMs, maxBytes: config().undoMaxMegabytes * MEGABYTE },
+): Promise<void> {
+  const { clusterId } = store;
+  for (const found of await overdue(clusterId, limits)) {
+    const ref = { clusterId, ...found };
+    await lock.run(markerOf(ref), async () => {
+      await removeFolder({ directory: generationDir(ref) });
+      await forgetKept(clusterId, found.replId);
+    });
+  }
+}
