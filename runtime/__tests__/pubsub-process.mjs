@@ -32,6 +32,7 @@ if (role === "publish") {
 } else {
   const handler = async ({ payload, attempt }) => {
     note("start", payload.id, payload.key, attempt);
+    if (role === "hang") await new Promise(() => {});
     await new Promise((resolve) => setImmediate(resolve));
     if (fails(payload, attempt)) {
       note("fail", payload.id, payload.key, attempt);

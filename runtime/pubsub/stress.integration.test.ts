@@ -61,7 +61,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function start(role: string, name: string): ChildProcess {
+function start(role: string, name: string, count = EACH): ChildProcess {
   const infra = server.infra(["alpha"], {
     pubsub: [
       {
@@ -77,7 +77,7 @@ function start(role: string, name: string): ChildProcess {
     file: join(dir, `${++files}`),
     infra,
     model: { topics: [{ name: "t", orderingAttribute: "key" }], subscriptions: [POLICY] },
-    count: EACH,
+    count,
     keys: 4,
     seed: SEED,
   };
@@ -102,16 +102,45 @@ function lines(): Line[] {
 const of = (all: readonly Line[], ...what: string[]): Line[] =>
   all.filter((line) => what.includes(line.what));
 
-async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 90_000;
+async function until(
+  what: string,
+  isTrue: () => boolean | Promise<boolean>,
+  deadlineMs = 90_000,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not in 90 s: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not in ${deadlineMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
   exitCode !== null || signalCode !== null;
+
+describe("a consumer that is killed while it handles a message", () => {
+  it("has it handled by another within the ack deadline", async () => {
+    const stuck = start("hang", "stuck");
+    await until("it listens", () => of(lines(), "ready").length === 1);
+    start("publish", "one", 1);
+    await until("it handles a message", () => of(lines(), "start").length === 1);
+    const other = start("consume", "other");
+    await until("another listens", () => of(lines(), "ready").length === 2);
+    expect(of(lines(), "done")).toEqual([]);
+    stuck.kill("SIGKILL");
+    const killed = performance.now();
+    // The figure is what counts; a busy machine gets five times as long.
+    const isDone = (): boolean => of(lines(), "done", "fail").length > 0;
+    await until("another handles it", isDone, 5 * POLICY.ackDeadlineMs);
+    const ms = Math.round(performance.now() - killed);
+    console.info(
+      `figure: handled by another ${ms} ms after the kill, of ${POLICY.ackDeadlineMs} ms`,
+    );
+    other.kill("SIGKILL");
+    await until("it has ended", () => hasEnded(other));
+    await sql`delete from delivery`;
+    for (const file of readdirSync(dir)) rmSync(join(dir, file));
+  }, 120_000);
+});
 
 describe("publishers, consumers, failures and kills", () => {
   let all: Line[];
