@@ -42,6 +42,13 @@ describe("a name server", () => {
     });
   });
 
+  it("sends nothing more when it is closed while it waits", async () => {
+    const server = await serve(() => undefined);
+    const asked = server.query("hello.demo.repl.test", "A");
+    server.close();
+    await expect(asked).rejects.toThrow("does not answer");
+  });
+
   it("tells answers apart by their id, in whatever order they come", async () => {
     const held: DecodedPacket[] = [];
     let sendAll = (): void => undefined;

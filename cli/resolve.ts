@@ -44,6 +44,7 @@ export function openNameServer(address: string): NameServer {
   const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
   const waiting = new Map<number, (answer: Resolved) => void>();
   let nextId = Math.floor(Math.random() * MAX_ID);
+  let isOpen = true;
   socket.on("message", (message) => {
     const answer = decode(message);
     if (answer) waiting.get(answer.id)?.(answer.resolved);
@@ -61,10 +62,15 @@ export function openNameServer(address: string): NameServer {
         flags: 0,
         questions: [{ type, name }],
       });
-      const send = (): void => socket.send(question, port, host);
+      const send = (): void => {
+        if (isOpen) socket.send(question, port, host);
+      };
       return answerOf(waiting, id, send, `${address} does not answer for ${name} ${type}`);
     },
-    close: () => close(socket),
+    close: () => {
+      isOpen = false;
+      close(socket);
+    },
   };
 }
 
