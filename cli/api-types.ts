@@ -71,6 +71,45 @@ export interface Migration {
   readonly finishedAt: string | null;
 }
 
+/** Everything shall move out of a cluster. */
+export interface Evacuation {
+  readonly id: string;
+  readonly clusterId: string;
+  readonly to: string | null;
+  readonly state: "running" | "paused" | "stopped" | "cancelled" | "done" | "incomplete";
+  readonly reason: string | null;
+  readonly moved: number;
+  /** Moves that have not come to their end. */
+  readonly underWay: number;
+  /** Apps that still live there; null before the first look. */
+  readonly remaining: number | null;
+  readonly etaMs: number | null;
+  /** Apps whose last move failed. */
+  readonly failed: ReadonlyArray<{
+    readonly name: string;
+    readonly owner: string;
+    readonly failures: number;
+    readonly reason: string;
+  }>;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+}
+
+export interface EvacuationPlan {
+  readonly clusterId: string;
+  /** In the order of the moves. */
+  readonly items: ReadonlyArray<{
+    readonly name: string;
+    readonly owner: string;
+    /** How it would be moved; null when that is not known. */
+    readonly mode: string | null;
+    readonly bytes: number | null;
+    readonly to: string;
+  }>;
+  readonly moving: number;
+  readonly bytes: number;
+}
+
 export interface ProxyInstance {
   readonly clusterId: string;
   readonly instanceId: string;

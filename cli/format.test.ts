@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { age, clip, columns, count, duration, palette, table, width } from "./format";
+import { age, bar, bytes, clip, columns, count, duration, palette, table, width } from "./format";
 
 describe("table()", () => {
   it("aligns columns, to the right where the title says so", () => {
@@ -96,5 +96,27 @@ describe("age() and count()", () => {
       "1 app",
       "2 apps",
     ]);
+  });
+});
+
+describe("bytes()", () => {
+  it.each([
+    [0, "0 B"],
+    [999, "999 B"],
+    [1_000, "1 KB"],
+    [1_536, "1.5 KB"],
+    [20_000_000, "20 MB"],
+    [3.2e9, "3.2 GB"],
+    [5e15, "5000 TB"],
+  ])("%d is %s", (size, text) => {
+    expect(bytes(size)).toBe(text);
+  });
+});
+
+describe("bar()", () => {
+  it("is full at the end, and never longer", () => {
+    expect(bar(0)).toBe("░".repeat(30));
+    expect(bar(0.5)).toBe("█".repeat(15) + "░".repeat(15));
+    expect(bar(7)).toBe("█".repeat(30));
   });
 });

@@ -96,3 +96,20 @@ export function age(at: string | null, nowMs: number): string {
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
+
+/** `0 B`, `512 B`, `1.5 KB`, `20 MB`, `3.2 GB`: of 1,000, as disks and networks are sold. */
+export function bytes(size: number): string {
+  if (size < 1_000) return `${size} B`;
+  const units = ["KB", "MB", "GB", "TB"];
+  const power = Math.min(units.length, Math.floor(Math.log10(size) / 3));
+  const value = size / 1_000 ** power;
+  return `${value < 10 ? trimZero(value.toFixed(1)) : Math.round(value)} ${units[power - 1]}`;
+}
+
+const BAR_WIDTH = 30;
+
+/** How far something is, from 0 to 1. */
+export function bar(part: number): string {
+  const full = Math.max(0, Math.min(BAR_WIDTH, Math.round(part * BAR_WIDTH)));
+  return "█".repeat(full) + "░".repeat(BAR_WIDTH - full);
+}

@@ -76,7 +76,46 @@ const proxy = {
   forwarded: 5,
 };
 
+const evacuation = {
+  id: "e1",
+  clusterId: "east",
+  to: null,
+  state: "running",
+  reason: "1200 a minute is the limit",
+  moved: 312,
+  underWay: 8,
+  remaining: 188,
+  etaMs: 41_000,
+  failed: [{ name: "notes", owner: "demo", failures: 2, reason: "busy" }],
+  createdAt: "2026-01-01T00:00:00.000Z",
+  finishedAt: null,
+};
+const ended = {
+  ...evacuation,
+  moved: 499,
+  remaining: 1,
+  underWay: 0,
+  etaMs: null,
+  state: "incomplete",
+  reason: "1 cannot be moved: each has failed 5 times",
+  finishedAt: "2026-01-01T00:01:00.000Z",
+};
+const finished = { ...ended, moved: 500, remaining: 0, state: "done", reason: null, failed: [] };
+
 const answers: Readonly<Record<string, unknown>> = {
+  "GET /v1/evacuations": { items: [evacuation, { ...ended, clusterId: "west" }, finished] },
+  "GET /v1/evacuations/e1": finished,
+  "POST /v1/evacuations/e1/pause": { ...evacuation, state: "paused", reason: null },
+  "POST /v1/evacuations/plan": {
+    clusterId: "east",
+    items: [
+      { name: "hello", owner: "demo", mode: "asleep", bytes: 1_536, to: "west" },
+      { name: "notes", owner: "demo", mode: null, bytes: null, to: "west" },
+    ],
+    moving: 1,
+    bytes: 1_536,
+  },
+  "PATCH /v1/clusters/east": { ...cluster("east", "127.0.1.1", 2), state: "cordoned" },
   "GET /v1/repls": { items: [hello, { ...hello, id: "n", name: "notes", policy: "handoff" }] },
   "GET /v1/repls/by-name/demo/hello": hello,
   "GET /v1/clusters": { items: [cluster("east", "127.0.1.1", 2), cluster("west", "127.0.2.1", 0)] },
@@ -227,6 +266,11 @@ describe("what the commands print", () => {
     "dns ls",
     "logs hello.demo",
     "move hello west",
+    "evacuations",
+    "evacuate east",
+    "evacuate east --dry-run",
+    "evacuate pause east",
+    "cordon east",
     "tombstones",
     "events dead",
     "events replay all",
@@ -237,14 +281,19 @@ describe("what the commands print", () => {
     await expect(out).toMatchFileSnapshot(`${GOLDEN}/out-${name}.txt`);
   });
 
-  it.each(["status", "ls", "clusters ls", "domain ls", "dns ls", "move hello west"])(
-    "%s --json is JSON",
-    async (line) => {
-      const { code, out } = await stele(`${line} --json`);
-      expect(code).toBe(0);
-      expect(JSON.parse(out)).toBeTypeOf("object");
-    },
-  );
+  it.each([
+    "status",
+    "ls",
+    "clusters ls",
+    "domain ls",
+    "dns ls",
+    "move hello west",
+    "evacuate east",
+  ])("%s --json is JSON", async (line) => {
+    const { code, out } = await stele(`${line} --json`);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toBeTypeOf("object");
+  });
 
   it("where says so when the name server is silent", async () => {
     const { code, out } = await stele("where hello.demo");
@@ -303,6 +352,12 @@ describe("failures", () => {
       2,
       'stele: --listen "8080": expected an address and a port, such as 127.0.3.1:8080\n',
     ],
+    [
+      "evacuate east --to west",
+      1,
+      "stele: east is being evacuated already: cancel that first to change it\n",
+    ],
+    ["uncordon east", 1, "stele: east is being evacuated: stele evacuate cancel east first\n"],
     ["move hello", 2, "stele: stele move <app>: give either a cluster or --undo\n"],
     ["move hello west --undo", 2, "stele: stele move <app>: give either a cluster or --undo\n"],
     ["events replay 77", 1, "stele: no answer to POST /v1/events/dead/77/replay\n"],

@@ -2,6 +2,7 @@ import type { Command } from "./command";
 import { parse } from "./command";
 import { appCommands } from "./commands/apps";
 import { clusterCommands } from "./commands/clusters";
+import { evacuateCommands } from "./commands/evacuate";
 import { eventCommands } from "./commands/events";
 import { moveCommands } from "./commands/move";
 import { nameCommands } from "./commands/names";
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
   ...clusterCommands,
+  ...evacuateCommands,
   ...tombstoneCommands,
   ...eventCommands,
   ...demoCommands,

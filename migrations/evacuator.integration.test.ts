@@ -18,8 +18,8 @@ let evacuators: Evacuator[] = [];
 afterEach(async () => {
   await Promise.all(evacuators.map((evacuator) => evacuator.stop()));
   evacuators = [];
-  await db.exec`UPDATE migration SET phase = 'rolled_back', finished_at = now(),
-    committed_at = NULL WHERE finished_at IS NULL`;
+  await db.exec`UPDATE migration SET phase = 'rolled_back', finished_at = now()
+    WHERE finished_at IS NULL`;
   await db.exec`UPDATE evacuation SET state = 'cancelled', finished_at = now()
     WHERE finished_at IS NULL`;
 });
@@ -32,7 +32,7 @@ class World {
   readonly bytes = new Map<string, number>();
   state: "active" | "cordoned" = "active";
   destinationFault = "";
-  surveyFails = false;
+  private generation = 1;
 
   constructor(repls: number) {
     for (let n = 0; n < repls; n++) this.create(`${this.clusterId}-r${n}`);
@@ -104,13 +104,14 @@ class World {
   }
 
   async succeed(replId: string): Promise<void> {
-    await db.exec`UPDATE migration SET phase = 'completed', generation = 2, committed_at = now(),
+    await db.exec`UPDATE migration SET phase = 'completed', committed_at = now(),
+      generation = COALESCE(generation, ${++this.generation}),
       finished_at = clock_timestamp() WHERE repl_id = ${replId} AND finished_at IS NULL`;
     this.homes.set(replId, "elsewhere");
   }
 
-  async fail(replId: string, reason: string, generation: number | null = 2): Promise<void> {
-    await db.exec`UPDATE migration SET phase = 'rolled_back', generation = ${generation},
+  async fail(replId: string, reason: string): Promise<void> {
+    await db.exec`UPDATE migration SET phase = 'rolled_back', generation = ${++this.generation},
       reason = ${reason}, finished_at = clock_timestamp()
       WHERE repl_id = ${replId} AND finished_at IS NULL`;
   }
@@ -150,7 +151,7 @@ describe("an evacuation", () => {
     expect(await view(id)).toMatchObject({ state: "running", underWay: 3, moved: 0 });
     const [first = "", ...others] = await world.moving();
     for (const replId of others) await world.succeed(replId);
-    await db.exec`UPDATE migration SET phase = 'draining', generation = 2, committed_at = now()
+    await db.exec`UPDATE migration SET phase = 'draining', generation = 1, committed_at = now()
       WHERE repl_id = ${first} AND finished_at IS NULL`;
     world.homes.set(first, "elsewhere");
     await until(evacuator, async () => (await view(id)).remaining === 0);

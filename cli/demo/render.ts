@@ -1,6 +1,6 @@
 /** What the demo shows. Pure: lines from facts. */
 
-import { duration, type Palette, table } from "../format";
+import { bar, duration, type Palette, table } from "../format";
 import type { Failed } from "./tally";
 import type { VisitReport } from "./visitors";
 
@@ -49,13 +49,6 @@ export function renderLive(
   ]);
   const titles = ["APP", "HOME", "MOVING TO", ">REQUESTS", ">FAILED", "SERVED BY", ">P50", ">P99"];
   return `${bar(progress.elapsedMs / progress.totalMs)} ${Math.round(progress.elapsedMs / 1000)} of ${Math.round(progress.totalMs / 1000)} s\n\n${table(titles, rows)}`;
-}
-
-const BAR_WIDTH = 30;
-
-function bar(part: number): string {
-  const full = Math.max(0, Math.min(BAR_WIDTH, Math.round(part * BAR_WIDTH)));
-  return "█".repeat(full) + "░".repeat(BAR_WIDTH - full);
 }
 
 function byCluster({ byCluster: counts }: VisitReport): string {

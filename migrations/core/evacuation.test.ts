@@ -61,7 +61,7 @@ describe("step()", () => {
     const begun = (change: Partial<Situation>) => step(situation({ residents, ...change }));
     expect(begun({})).toMatchObject({ replIds: ["a", "b"] });
     expect(begun({ underWay: 1 })).toMatchObject({ replIds: ["a"] });
-    expect(begun({ underWay: 2 })).toEqual({ kind: "wait", reason: "2 at once is the limit" });
+    expect(begun({ underWay: 2 })).toEqual({ kind: "wait", reason: null });
     const perMinute = { ...limits, perMinute: 2 };
     expect(begun({ limits: perMinute, begunAtMs: [999_000] })).toMatchObject({ replIds: ["a"] });
     expect(begun({ limits: perMinute, begunAtMs: [999_000, 999_500] })).toEqual({

@@ -97,7 +97,8 @@ export interface Situation {
 
 export type Step =
   | { readonly kind: "begin"; readonly replIds: readonly string[] }
-  | { readonly kind: "wait"; readonly reason: string }
+  /** Null: there is nothing to say but that it is at work. */
+  | { readonly kind: "wait"; readonly reason: string | null }
   | { readonly kind: "stop"; readonly reason: string }
   | { readonly kind: "end"; readonly state: "done" | "incomplete"; readonly reason: string };
 
@@ -133,11 +134,8 @@ function beginSome(situation: Situation, left: readonly Resident[]): Step {
   if (ready.length === 0) return { kind: "wait", reason: "what failed is tried again later" };
   const lately = begunAtMs.filter((atMs) => atMs > nowMs - MINUTE_MS).length;
   const room = Math.min(limits.maxConcurrent - underWay, limits.perMinute - lately);
-  if (room <= 0) {
-    const isFull = underWay >= limits.maxConcurrent;
-    const what = isFull ? `${limits.maxConcurrent} at once` : `${limits.perMinute} a minute`;
-    return { kind: "wait", reason: `${what} is the limit` };
-  }
+  if (underWay >= limits.maxConcurrent) return { kind: "wait", reason: null };
+  if (room <= 0) return { kind: "wait", reason: `${limits.perMinute} a minute is the limit` };
   const first = inOrder(ready, failed).slice(0, room);
   return { kind: "begin", replIds: first.map(({ replId }) => replId) };
 }
