@@ -18,7 +18,7 @@ export interface DeadEvent {
   /** JSON; "" when it was too long to be kept. */
   payload: string;
   error: string;
-  /** How often it has come or was replayed. */
+  /** How often it has come. */
   times: number;
   /** ISO 8601. */
   firstAt: string;

@@ -3,7 +3,6 @@ import { drive, type Journal, type Log } from "./drive";
 import type { Outside } from "./effects";
 import type { Pass } from "./gate";
 import type { MigrationRow, Unpublished } from "./store";
-import { MOVED_VERSION } from "./core/moved-event";
 
 /** Each is a loop that mostly waits; a drain may wait a minute. */
 const MAX_RUNNING = 256;
@@ -136,7 +135,7 @@ async function republish({ journal, outside }: CoordinatorOptions): Promise<void
 
 function eventOf(moved: Unpublished): Parameters<Outside["publish"]>[0] {
   const { id: migrationId, seq, replId, from, to, generation, traceparent } = moved;
-  return { v: MOVED_VERSION, seq, replId, migrationId, from, to, generation, traceparent };
+  return { seq, replId, migrationId, from, to, generation, traceparent };
 }
 
 function expiry(ms: number): Promise<void> {

@@ -1,11 +1,10 @@
 import type { Authority } from "./authority";
 import type { ClusterClient, Command, CommandResult } from "./cluster-client";
 import { TIMEOUT_MS } from "./core/limits";
-import { MOVED_VERSION } from "./core/moved-event";
 import type { Effect, Event } from "./core/migration";
+import type { Moved } from "./core/moved-event";
 import { chooseMode, type Policy } from "./core/mode";
 import type { Facts, MigrationRow } from "./store";
-import type { ReplMoved } from "./topics";
 
 /** One answer of a drain: short enough that the coordinator notices its own shutdown. */
 const DRAIN_WAIT_MS = 5_000;
@@ -14,7 +13,8 @@ const DRAIN_WAIT_MS = 5_000;
 export interface Outside {
   readonly authority: Authority;
   client(clusterId: string, timeoutMs: number): ClusterClient;
-  readonly publish: (event: ReplMoved) => Promise<void>;
+  /** Tells everybody, as `repl.moved`. */
+  readonly publish: (moved: Moved) => Promise<void>;
   /** Whether an error says that it can never be done, and not that something is out of order. */
   isRefusal(error: unknown): boolean;
   /** Milliseconds since the epoch. */
@@ -148,7 +148,6 @@ const publishMoved: CarryOut = async ({ row }, { publish }, traceparent) => {
   if (seq === null || generation === null) return DONE;
   try {
     await publish({
-      v: MOVED_VERSION,
       seq,
       replId,
       migrationId,

@@ -9,6 +9,7 @@ import { announce } from "./changes";
 import { clusterClient } from "./cluster-client";
 import { createCoordinator } from "./coordinator";
 import { TIMEOUT_MS } from "./core/limits";
+import { MOVED_VERSION } from "./core/moved-event";
 import { createEvacuator } from "./evacuator";
 import { createGate } from "./gate";
 import { setEvacuator, setWorker } from "./kick";
@@ -49,8 +50,8 @@ const coordinator = createCoordinator({
   outside: {
     authority,
     client: clusterClient,
-    publish: async (event) => {
-      await broker(() => replMoved.publish(event));
+    publish: async (moved) => {
+      await broker(() => replMoved.publish({ v: MOVED_VERSION, moved }));
     },
     isRefusal: (error) => error instanceof APIError && REFUSALS.includes(error.code),
     now: () => Date.now(),

@@ -5,7 +5,7 @@ import type { Policy } from "./core/mode";
 import type { Journal } from "./drive";
 import type { Outside } from "./effects";
 import type { Facts, MigrationRow } from "./store";
-import type { ReplMoved } from "./topics";
+import type { Moved } from "./core/moved-event";
 
 /** A cluster, as far as one repl is concerned: the rules of `containers`, without containers. */
 export interface TestCluster {
@@ -32,7 +32,7 @@ export interface TestWorld {
   readonly source: TestCluster;
   readonly destination: TestCluster;
   readonly decision: () => "open" | "committed" | "aborted" | "unknown";
-  readonly events: ReplMoved[];
+  readonly events: Moved[];
   /** Every command that was carried out. */
   readonly commands: string[];
   /** What must never be, and was. */
@@ -234,7 +234,7 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
     authority: { decision: "unknown" },
   };
   const client: ClusterClient = { ...destinationClient(stage), ...sourceClient(stage) };
-  const events: ReplMoved[] = [];
+  const events: Moved[] = [];
   const { source, destination, commands, faults, authority } = stage;
   return {
     source,

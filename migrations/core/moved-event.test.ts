@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { movedEventFault } from "./moved-event";
 
-const event = {
-  v: 1,
+const moved = {
   seq: 7,
   replId: "habc234defgh",
   migrationId: "0b9e6a5c-0000-4000-8000-000000000000",
@@ -13,32 +12,34 @@ const event = {
   generation: 2,
   traceparent: "",
 };
+const event = { v: 1, moved };
 
 describe("movedEventFault()", () => {
   it("finds none in what we publish, nor in fields that were added to it", () => {
     expect(movedEventFault(event)).toBeNull();
-    expect(movedEventFault({ ...event, why: "evacuation" })).toBeNull();
+    expect(movedEventFault({ v: 1, moved: { ...moved, why: "evacuation" } })).toBeNull();
   });
 
   it.each([
     [{ ...event, v: 2 }, "Cannot read version 2 of repl.moved: expected 1"],
     [{ ...event, v: "1" }, 'Cannot read version "1" of repl.moved: expected 1'],
-    [{ ...event, v: undefined }, "Cannot read version none of repl.moved: expected 1"],
-    [{ ...event, replId: "" }, 'Cannot read repl.moved: replId is "", expected a text'],
-    [{ ...event, to: undefined }, "Cannot read repl.moved: to is missing, expected a text"],
-    [{ ...event, seq: 0 }, "Cannot read repl.moved: seq is 0, expected a whole number from 1"],
-    [null, "Cannot read repl.moved: expected an object, not null"],
-    [undefined, "Cannot read repl.moved: expected an object, not nothing"],
-    [[event], "expected an object, not ["],
-    ["moved", 'expected an object, not "moved"'],
-  ])("names the fault of %j", (payload, fault) => {
-    expect(movedEventFault(payload)).toContain(fault);
+    [moved, "Cannot read version none of repl.moved: expected 1"],
+    [null, "Cannot read version none of repl.moved: expected 1"],
+    [[event], "Cannot read version none of repl.moved: expected 1"],
+    [{ v: 1 }, "Cannot read repl.moved: moved is missing, expected an object"],
+    [{ v: 1, moved: [moved] }, "moved is [{"],
+    [{ v: 1, moved: { ...moved, replId: "" } }, 'replId is "", expected a text'],
+    [{ v: 1, moved: { ...moved, to: undefined } }, "to is missing, expected a text"],
+    [{ v: 1, moved: { ...moved, seq: 0 } }, "seq is 0, expected a whole number from 1"],
+  ])("names the fault of %j", (one, fault) => {
+    expect(movedEventFault(one)).toContain(fault);
   });
 
   it("never throws, whatever comes", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (payload) => {
         expect(movedEventFault(payload)).not.toBe("");
+        expect(movedEventFault({ v: 1, moved: payload })).not.toBe("");
       }),
     );
   });

@@ -43,7 +43,7 @@ export function createConsumer({ name, faultOf, handle, store }: ConsumerOptions
       const payload: unknown = JSON.parse(dead.payload);
       const error = faultOf(payload);
       if (error !== null) {
-        await store.put(name, payload, error);
+        await store.setError(id, error);
         return { outcome: "dead", error };
       }
       await handle();

@@ -16,7 +16,7 @@ export interface DeadEvent {
   payload: string;
   /** Why it cannot be handled, as the last try said. */
   error: string;
-  /** How often it has come or was replayed. */
+  /** How often it has come. */
   times: number;
   /** ISO 8601. */
   firstAt: string;
@@ -36,6 +36,8 @@ export interface DeadEventStore {
   put(subscription: string, payload: unknown, error: string): Promise<string>;
   list(): Promise<DeadEvents>;
   find(id: string): Promise<DeadEvent | null>;
+  /** It was tried again. */
+  setError(id: string, error: string): Promise<void>;
   remove(id: string): Promise<void>;
 }
 
@@ -83,6 +85,11 @@ export function deadEventStore(db: SQLDatabase): DeadEventStore {
         SELECT id, subscription, payload, error, times, first_at AS "firstAt", last_at AS "lastAt"
         FROM dead_event WHERE id = ${id}`;
       return row && toEvent(row);
+    },
+
+    async setError(id, error) {
+      await db.exec`
+        UPDATE dead_event SET error = ${error}, last_at = clock_timestamp() WHERE id = ${id}`;
     },
 
     async remove(id) {
