@@ -10,14 +10,28 @@ import { addCluster, removeCluster, setCluster } from "./api";
 import { countCommands, deploy, listContainers, listProxies, logs, restart, stop } from "./apps";
 import { clusterAddress } from "./commands";
 import { db } from "./db";
+import { listDeadEvents, replayDeadEvent } from "./events";
 import * as migrations from "./store-migrations";
 import * as repls from "./store-repls";
+import { listTombstones } from "./tombstones";
+
+const names = vi.hoisted(() => ({
+  list: async (): Promise<unknown> => ({ items: [], dropped: 0 }),
+  replay: async (): Promise<unknown> => ({ outcome: "unknown", error: "" }),
+}));
 
 vi.mock("~encore/clients", () => ({
   containers: {
     listContainers: async ({ clusterId }: { clusterId: string }) => ({
       items: [{ clusterId, replId: "near" }],
     }),
+    listTombstones: async () => ({ items: [] }),
+    listDeadEvents: async () => ({ items: [], dropped: 0 }),
+    replayDeadEvent: async () => ({ outcome: "unknown", error: "" }),
+  },
+  dns: {
+    listDeadEvents: async () => await names.list(),
+    replayDeadEvent: async () => await names.replay(),
   },
 }));
 
@@ -142,6 +156,82 @@ describe("an app in a cluster of another deployment", () => {
       [SOUTH, 2],
     ]);
     await move(NORTH);
+  });
+});
+
+describe("events that could not be handled", () => {
+  const dead = (id: string, lastAt: string) => ({
+    id,
+    subscription: "repl-moved",
+    payload: "{}",
+    error: "no",
+    times: 1,
+    firstAt: lastAt,
+    lastAt,
+  });
+  const [older, newer] = ["2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"] as const;
+  const away = async (): Promise<unknown> => Promise.reject(new Error("away"));
+
+  beforeEach(() => {
+    names.list = async () => ({ items: [dead("n", newer)], dropped: 1 });
+    names.replay = async () => ({ outcome: "unknown", error: "" });
+  });
+
+  it("are listed from all clusters and the name servers, each once, the newest first", async () => {
+    answers = { listDeadEvents: () => ({ items: [dead("c", older)], dropped: 2 }) };
+    const { items, dropped, unreachable } = await listDeadEvents();
+    expect(items.map(({ id, clusterIds }) => [id, clusterIds])).toEqual([
+      ["n", []],
+      ["c", [NORTH, SOUTH]],
+    ]);
+    expect([dropped, unreachable]).toEqual([3, []]);
+    names.list = away;
+    await expect(listDeadEvents()).resolves.toMatchObject({
+      items: [{ id: "c" }],
+      unreachable: [{ clusterId: "dns", reason: expect.stringContaining("away") }],
+    });
+  });
+
+  it("are handled again wherever they are", async () => {
+    answers = {
+      replayDeadEvent: ({ clusterId }) => ({
+        outcome: clusterId === NORTH ? "handled" : "unknown",
+        error: "",
+      }),
+    };
+    await expect(replayDeadEvent({ id: "c" })).resolves.toMatchObject({ outcome: "handled" });
+    expect(got.map(({ fields }) => fields["id"])).toEqual(["c", "c"]);
+    names.replay = async () => ({ outcome: "dead", error: "no" });
+    await expect(replayDeadEvent({ id: "c" })).resolves.toMatchObject({
+      outcome: "dead",
+      error: "no",
+    });
+  });
+
+  it("that nobody has are not found, unless somebody does not answer", async () => {
+    answers = { replayDeadEvent: () => ({ outcome: "unknown", error: "" }) };
+    await expect(replayDeadEvent({ id: "x" })).rejects.toMatchObject({ code: "not_found" });
+    names.replay = away;
+    await expect(replayDeadEvent({ id: "x" })).rejects.toMatchObject({
+      code: "unavailable",
+      message: 'Cannot replay event "x": no answer from dns',
+    });
+  });
+});
+
+describe("tombstones", () => {
+  it("are listed from all clusters, of all repls or of one", async () => {
+    answers = {
+      listTombstones: ({ clusterId }) => ({
+        items: ["a", "b"].map((id) => ({ clusterId, replId: id, hits: 1 })),
+      }),
+    };
+    expect((await listTombstones({})).items).toHaveLength(4);
+    const { items } = await listTombstones({ replId: "a" });
+    expect(items.map(({ clusterId, replId: id }) => [clusterId, id])).toEqual([
+      [NORTH, "a"],
+      [SOUTH, "a"],
+    ]);
   });
 });
 

@@ -28,6 +28,8 @@ let count = 0;
 /** Repls that move at once, and how often each: 400 decisions. */
 const REPLS = 16;
 const ROUNDS = 25;
+/** Of one writer of the log. */
+const REPLS_EACH = 8;
 
 async function newRepl(home = "east"): Promise<repls.ReplRow> {
   const created = await repls.createRepl({
@@ -339,7 +341,8 @@ describe("migrations", () => {
 describe("the placement log", () => {
   it("shows each entry once and in order to a reader while many write", async () => {
     const writers = 8;
-    const each = 12;
+    // A repl is created, and moved.
+    const each = 2 * REPLS_EACH;
     const start = await lastSeq();
     const seen: LogEntry[] = [];
     const listener = listenToLog();
@@ -353,7 +356,11 @@ describe("the placement log", () => {
       }
     };
     const write = async (): Promise<void> => {
-      for (let turn = 0; turn < each; turn++) await newRepl(turn % 2 === 0 ? "east" : "west");
+      for (let turn = 0; turn < REPLS_EACH; turn++) {
+        const repl = await newRepl();
+        const { migrationId } = await open(repl.id);
+        await decide(migrationId, "committed");
+      }
     };
     await Promise.all([read(), ...Array.from({ length: writers }, write)]);
     await listener.close();

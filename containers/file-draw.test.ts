@@ -25,7 +25,7 @@ import { isSame } from "./core/manifest";
 import { BLOCK_BYTES } from "./core/pieces";
 import { type Ask, draw, type Drawn } from "./file-draw";
 import { type Frame, pack, seal, StreamCut } from "./file-frames";
-import { copy } from "./file-round";
+import { copy, markAsKept } from "./file-round";
 import { filesOf, scan } from "./file-tree";
 import { isSigned, RELEASE, sign, startSource, type TestSource } from "./test-stream";
 
@@ -139,6 +139,30 @@ describe("a draw", () => {
     await drawn(true);
     expect(readFileSync(inWest("mapped"), "utf8")).toBe("2");
     expect(readFileSync(inWest("set back"), "utf8")).toBe("2");
+  });
+
+  it("begins with kept files, compares every byte of them, and sends what differs", async () => {
+    for (const name of ["big", "second"]) writeFileSync(inEast(name), bytesOf(8 * BLOCK_BYTES, 1));
+    await drawn(false);
+    const kept = readFileSync(inWest("big"));
+    kept.write("what it was", 5 * BLOCK_BYTES);
+    writeFileSync(inWest("big"), kept);
+    writeFileSync(inWest("third"), kept);
+    for (const name of ["big", "second"]) {
+      const { mtimeMs } = lstatSync(inEast(name));
+      utimesSync(inWest(name), (mtimeMs + 0.5) / 1000, (mtimeMs + 0.5) / 1000);
+    }
+    markAsKept(west);
+    source.taken = 0;
+    expect(await drawn(false)).toMatchObject({ files: 2, changedFiles: 2 });
+    for (const name of ["big", "second"]) {
+      expect(readFileSync(inWest(name)).equals(readFileSync(inEast(name)))).toBe(true);
+    }
+    expect(existsSync(inWest("third"))).toBe(false);
+    expect(source.taken).toBeLessThan(1.1 * BLOCK_BYTES);
+    source.taken = 0;
+    await drawn(false);
+    expect(source.taken).toBeLessThan(BLOCK_BYTES);
   });
 
   it("passes by what goes away while it is read, unless the source writes no more", async () => {

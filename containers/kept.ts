@@ -14,10 +14,7 @@ import { forgetKept, keep, kept, overdue } from "./store-kept";
 
 const MEGABYTE = 1024 * 1024;
 
-/**
- * The generation on disk whose files are to stay when the repl has moved away: the newest that is below
- * the route's. Null when none is kept.
- */
+/** Of the generations that a repl has left here the newest stays; null when none is kept. */
 export async function keepNewest(
   store: ClusterStore,
   replId: string,
@@ -51,7 +48,7 @@ export async function takeKept(store: ClusterStore, ref: ContainerRef): Promise<
       markAsKept(old);
       renameSync(old, fresh);
     }
-    await forgetKept(store.clusterId, ref.replId);
+    await forgetKept(store.clusterId, ref.replId, found.generation);
     return isThere;
   });
 }
@@ -65,8 +62,10 @@ export async function sweepKept(
   for (const found of await overdue(clusterId, limits)) {
     const ref = { clusterId, ...found };
     await lock.run(markerOf(ref), async () => {
-      await removeFolder({ directory: generationDir(ref) });
-      await forgetKept(clusterId, found.replId);
+      const route = await store.route(ref.replId);
+      const isItsHome = route?.generation === ref.generation && route.state !== "none";
+      if (!isItsHome) await removeFolder({ directory: generationDir(ref) });
+      await forgetKept(clusterId, ref.replId, ref.generation);
     });
   }
 }

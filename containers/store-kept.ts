@@ -28,9 +28,15 @@ export async function keep(
       kept_at = CASE WHEN k.generation = excluded.generation THEN k.kept_at ELSE now() END`;
 }
 
-export async function forgetKept(clusterId: string, replId: string): Promise<void> {
+/** Of that generation, or of all. A newer one may have taken its place. */
+export async function forgetKept(
+  clusterId: string,
+  replId: string,
+  generation: number | null = null,
+): Promise<void> {
   await db.exec`
-    DELETE FROM kept_files WHERE cluster_id = ${clusterId} AND repl_id = ${replId}`;
+    DELETE FROM kept_files WHERE cluster_id = ${clusterId} AND repl_id = ${replId}
+      AND (${generation}::bigint IS NULL OR generation = ${generation})`;
 }
 
 /** Those kept for longer than that, and the oldest beyond so many bytes. */

@@ -69,9 +69,22 @@ async function sweepCluster(store: ClusterStore, round: number): Promise<void> {
   if (round % ORPHANS_EVERY === 0) {
     await endOrphans(store);
     await store.forgetDeadProxies();
-    await forgetTombstones(store);
-    await sweepKept(store);
+    tidy(store);
   }
+}
+
+const tidying = new Set<string>();
+
+/** What may take long, beside the deadlines that the sweep looks after: never twice at once. */
+function tidy(store: ClusterStore): void {
+  const { clusterId } = store;
+  if (tidying.has(clusterId)) return;
+  tidying.add(clusterId);
+  void Promise.all([forgetTombstones(store), sweepKept(store)])
+    .catch((error: unknown) => {
+      log.warn("cannot tidy up a cluster", { clusterId, error: String(error) });
+    })
+    .finally(() => tidying.delete(clusterId));
 }
 
 async function sweepMove(store: ClusterStore, route: Route): Promise<void> {
