@@ -257,13 +257,16 @@ async function toView(row: store.ViewRow): Promise<Evacuation> {
   return {
     ...view,
     etaMs: isOpen && remaining !== null ? etaMs(remaining, movedLately, paceMs) : null,
-    failed: failed.map((one) => ({ ...one, retryAt: isOpen ? retryAtOf(one) : null })),
+    failed: failed.map(({ lately, ...one }) => {
+      return { ...one, retryAt: isOpen ? retryAtOf(lately, one.at) : null };
+    }),
     createdAt: createdAt.toISOString(),
     finishedAt: finishedAt?.toISOString() ?? null,
   };
 }
 
-function retryAtOf({ failures, at }: store.FailedRow): string | null {
+function retryAtOf(failures: number, at: string): string | null {
   if (failures >= MAX_FAILURES) return null;
+  if (failures === 0) return at;
   return new Date(retryAtMs({ failures, lastAtMs: Date.parse(at) })).toISOString();
 }

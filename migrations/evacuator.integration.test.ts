@@ -276,10 +276,11 @@ describe("an evacuation", () => {
     expect(row).toBeUndefined();
     await evacuations.setState(id, ["running"], "paused");
     world.destinationFault = "";
+    world.create(`${world.clusterId}-late`);
+    await until(evacuator, async () => (await view(id)).remaining === 3);
     const mine = { id, clusterId: world.clusterId } as evacuations.EvacuationRow;
     const move = { id: randomUUID(), replId: "x", name: "x", owner: "x", to: "w", traceparent: "" };
     expect(await evacuations.begin(mine, "whoever", [move])).toBe(0);
-    await evacuator.tick();
     expect(await world.moving()).toEqual([]);
     await evacuations.setState(id, ["running", "paused", "stopped"], "cancelled");
     expect(await evacuations.setState(id, ["paused", "stopped"], "running")).toBe(false);

@@ -130,6 +130,9 @@ async function look(
   const { journal, registry, leaseOwner, log } = options;
   const progress = await journal.progress(row);
   const { state, items } = await registry.residents(row.clusterId);
+  if (row.state !== "running") {
+    return journal.note(row, leaseOwner, { ...row, remaining: items.length });
+  }
   if (state === "active") {
     await registry.cordon(row.clusterId);
     log.info("a cluster is cordoned for its evacuation", { clusterId: row.clusterId });
@@ -141,17 +144,17 @@ async function look(
   switch (next.kind) {
     case "begin": {
       const refused = await begin(row, next.replIds, items, options);
-      return journal.note(row.id, leaseOwner, { ...seen, reason: refused });
+      return journal.note(row, leaseOwner, { ...seen, reason: refused });
     }
     case "wait":
-      return journal.note(row.id, leaseOwner, { ...seen, reason: next.reason });
+      return journal.note(row, leaseOwner, { ...seen, reason: next.reason });
     case "stop":
       log.warn("an evacuation stops", { clusterId: row.clusterId, reason: next.reason });
-      return journal.note(row.id, leaseOwner, { ...seen, state: "stopped", reason: next.reason });
+      return journal.note(row, leaseOwner, { ...seen, state: "stopped", reason: next.reason });
     case "end":
       if (!wasCordoned) return look(row, options, true);
       log.info("an evacuation has ended", { clusterId: row.clusterId, state: next.state });
-      return journal.note(row.id, leaseOwner, {
+      return journal.note(row, leaseOwner, {
         ...seen,
         state: next.state,
         reason: next.reason === "" ? null : next.reason,

@@ -18,11 +18,15 @@ export interface EvacuationRow extends Limits {
   clusterId: string;
   /** The only place to go to; null: chosen for each repl. */
   to: string | null;
+  state: EvacuationState;
+  reason: string | null;
   traceparent: string;
 }
 
 /** False when another evacuation of the cluster is open. */
-export async function insert(evacuation: EvacuationRow): Promise<boolean> {
+export async function insert(
+  evacuation: Omit<EvacuationRow, "state" | "reason">,
+): Promise<boolean> {
   const { id, clusterId, to, maxConcurrent, perMinute, errorBudget, traceparent } = evacuation;
   const row = await db.queryRow`
     INSERT INTO evacuation (id, cluster_id, to_cluster, max_concurrent, per_minute, error_budget,
@@ -40,6 +44,8 @@ export interface FailedRow {
   name: string;
   owner: string;
   failures: number;
+  /** Of these, those since the evacuation was started or resumed. */
+  lately: number;
   reason: string;
   at: string;
 }
@@ -89,9 +95,11 @@ export async function list({ id, clusterId, open }: Wanted): Promise<ViewRow[]> 
 /** The repls whose last move failed, by name. */
 export async function listFailed(id: string): Promise<FailedRow[]> {
   const rows = await db.queryAll<Omit<FailedRow, "at"> & { at: Date }>`
-    SELECT "replId", name, owner, failures, reason, at FROM (
+    SELECT "replId", name, owner, failures, lately, reason, at FROM (
       SELECT DISTINCT ON (repl_id) repl_id AS "replId", name, owner, phase,
         count(*) FILTER (WHERE phase = 'rolled_back') OVER (PARTITION BY repl_id) AS failures,
+        count(*) FILTER (WHERE phase = 'rolled_back' AND finished_at >= (
+          SELECT resumed_at FROM evacuation WHERE id = ${id})) OVER (PARTITION BY repl_id) AS lately,
         COALESCE(reason, '') AS reason, COALESCE(finished_at, created_at) AS at
       FROM migration WHERE evacuation_id = ${id}
       ORDER BY repl_id, created_at DESC
@@ -115,14 +123,14 @@ export async function setState(
   return row !== null;
 }
 
-/** Takes and keeps the running evacuations that no other process works on, for `LEASE_SECONDS`. */
+/** Takes and keeps the open evacuations that no other process works on, for `LEASE_SECONDS`. */
 export async function claim(leaseOwner: string): Promise<EvacuationRow[]> {
   return db.queryAll<EvacuationRow>`
     UPDATE evacuation SET lease_owner = ${leaseOwner},
       lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    WHERE state = 'running' AND (lease_owner = ${leaseOwner} OR lease_until IS NULL
+    WHERE finished_at IS NULL AND (lease_owner = ${leaseOwner} OR lease_until IS NULL
       OR lease_until < clock_timestamp())
-    RETURNING id, cluster_id AS "clusterId", to_cluster AS "to", traceparent,
+    RETURNING id, cluster_id AS "clusterId", to_cluster AS "to", state, reason, traceparent,
       max_concurrent AS "maxConcurrent", per_minute AS "perMinute", error_budget AS "errorBudget"`;
 }
 
@@ -241,12 +249,12 @@ export interface Note {
   readonly remaining: number;
 }
 
-/** What a look came to, if this process still works on the evacuation. */
-export async function note(id: string, leaseOwner: string, seen: Note): Promise<void> {
+/** What a look came to, if this process still works on the evacuation, and nobody has changed it since. */
+export async function note(row: EvacuationRow, leaseOwner: string, seen: Note): Promise<void> {
   const isOver = seen.state === "done" || seen.state === "incomplete";
   await db.exec`
     UPDATE evacuation SET state = ${seen.state}, reason = ${seen.reason},
       remaining = ${seen.remaining},
       finished_at = CASE WHEN ${isOver}::boolean THEN clock_timestamp() END
-    WHERE id = ${id} AND state = 'running' AND lease_owner = ${leaseOwner}`;
+    WHERE id = ${row.id} AND state = ${row.state} AND lease_owner = ${leaseOwner}`;
 }
