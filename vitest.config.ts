@@ -70,7 +70,7 @@ export default defineConfig({
           setupFiles,
           name: "split",
           env: { STELE_E2E: "split" },
-          include: ["e2e/**/*.{e2e,split}.test.ts", "e2e/crash.full.test.ts"],
+          include: ["e2e/**/*.{e2e,split}.test.ts", "e2e/{crash,evacuate}.full.test.ts"],
           exclude: [...outside, "e2e/bundle.e2e.test.ts"],
           pool: "forks",
           fileParallelism: false,

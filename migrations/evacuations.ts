@@ -96,7 +96,7 @@ interface Evacuation {
   underWay: number;
   /** Repls that lived there when it was looked last; null before the first look. */
   remaining: number | null;
-  /** By the pace of the last minute; null while there is none. */
+  /** How long the rest takes by the pace of the last minute; null while there is none. */
   etaMs: number | null;
   /** Repls whose last move failed. */
   failed: FailedMove[];
@@ -251,12 +251,13 @@ async function find(id: string): Promise<Evacuation> {
 async function toView(row: store.ViewRow): Promise<Evacuation> {
   const { movedLately, resumedAt, createdAt, finishedAt, ...view } = row;
   const isOpen = finishedAt === null;
+  const isRunning = row.state === "running";
   const paceMs = Math.min(MINUTE_MS, Date.now() - resumedAt.getTime());
   const remaining = row.remaining;
   const failed = await store.listFailed(row.id);
   return {
     ...view,
-    etaMs: isOpen && remaining !== null ? etaMs(remaining, movedLately, paceMs) : null,
+    etaMs: isRunning && remaining !== null ? etaMs(remaining, movedLately, paceMs) : null,
     failed: failed.map(({ lately, ...one }) => {
       return { ...one, retryAt: isOpen ? retryAtOf(lately, one.at) : null };
     }),
