@@ -16,7 +16,9 @@ const east: ClusterRecord = {
 describe("cluster", () => {
   it("is without fault as npm start makes it", () => {
     expect(checkCluster(east)).toBeUndefined();
-    expect(checkCluster({ ...east, apiUrl: "https://east.example.com" })).toBeUndefined();
+    const publicKey = Buffer.alloc(32, 7).toString("base64url");
+    const apiUrl = "https://east.example.com";
+    expect(checkCluster({ ...east, apiUrl, publicKey })).toBeUndefined();
   });
 
   it.each<[Partial<ClusterRecord>, string]>([
@@ -27,6 +29,8 @@ describe("cluster", () => {
     [{ listen: ["nowhere"] }, '"nowhere"'],
     [{ listen: ["[::1]:80", "[::1]:80"] }, "twice"],
     [{ apiUrl: "east" }, '"east"'],
+    [{ apiUrl: "https://east.example.com" }, "without its public key"],
+    [{ publicKey: "AAAA" }, "no API URL"],
   ])("%o is a fault", (change, why) => {
     expect(checkCluster({ ...east, ...change })).toContain(why);
   });
