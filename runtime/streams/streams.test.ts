@@ -107,7 +107,9 @@ describe("a stream", () => {
     }
     expect(await client.ended).toEqual([1005, ""]);
     expect(client.got).toEqual([{ total: 2 }]);
-    expect(app.output).toMatch(/failed to parse incoming message.*expected a number/);
+    await expect
+      .poll(() => app.output, { timeout: 5_000 })
+      .toMatch(/failed to parse incoming message.*expected a number/);
   });
 
   it("loses nothing when it ends at once", async () => {
