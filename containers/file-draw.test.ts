@@ -25,7 +25,8 @@ import { isSame } from "./core/manifest";
 import { BLOCK_BYTES } from "./core/pieces";
 import { type Ask, draw, type Drawn } from "./file-draw";
 import { type Frame, pack, seal, StreamCut } from "./file-frames";
-import { copy, markAsKept } from "./file-round";
+import { markAsKept } from "./file-kept";
+import { copy } from "./file-round";
 import { filesOf, scan } from "./file-tree";
 import { isSigned, RELEASE, sign, startSource, type TestSource } from "./test-stream";
 
@@ -152,7 +153,7 @@ describe("a draw", () => {
       const { mtimeMs } = lstatSync(inEast(name));
       utimesSync(inWest(name), (mtimeMs + 0.5) / 1000, (mtimeMs + 0.5) / 1000);
     }
-    markAsKept(west);
+    markAsKept(west, 2);
     source.taken = 0;
     expect(await drawn(false)).toMatchObject({ files: 2, changedFiles: 2 });
     for (const name of ["big", "second"]) {

@@ -101,13 +101,13 @@ async function drawOnce(job: DrawJob, ask: Ask, progress: Progress): Promise<Dra
   return { ...round.copied, release: source.release };
 }
 
-type ReadSource = Source & ManifestHead;
+type ReadSource = Source & Omit<ManifestHead, "settled">;
 
 /** What the source holds; nothing of it is used before it was checked. */
 async function readSource(ask: Ask): Promise<ReadSource> {
   const answer = await ask(null);
   const reader = createManifestReader();
-  let head: ManifestHead | undefined;
+  let head: ReturnType<typeof checkedHead> | undefined;
   try {
     for await (const frame of unpack(answer.chunks, answer.isSigned)) {
       if (frame.kind === "head") head = checkedHead(frame.head);
@@ -130,17 +130,18 @@ function takeEntries(entries: unknown, take: (value: unknown) => string | null):
   }
 }
 
-function checkedHead(value: unknown): ManifestHead {
-  const { scannedAtMs, released, special, release } = (value ?? {}) as ManifestHead;
+function checkedHead(value: unknown): ManifestHead & Pick<Source, "settled"> {
+  const { scannedAtMs, released, special, release, settled } = (value ?? {}) as ManifestHead;
   const isSize = (number: unknown): boolean => Number.isSafeInteger(number) && Number(number) >= 0;
   const isWhole =
     isSize(scannedAtMs) &&
     (released === null || (isSize(released?.size) && isSize(released?.mtimeMs))) &&
     (released?.size ?? 0) <= MAX_RELEASED_BYTES &&
+    (!settled || (isSize(settled.generation) && isSize(settled.atMs))) &&
     Array.isArray(special) &&
     special.every((name) => typeof name === "string");
   if (!isWhole) throw new Error("the source sent a broken manifest");
-  return { scannedAtMs, released, special, release };
+  return { scannedAtMs, released, special, release, settled: settled ?? null };
 }
 
 /** The release's own manifest is drawn as a file, when it is another. */

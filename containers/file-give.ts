@@ -5,6 +5,7 @@ import { RELEASED } from "./core/distrust";
 import { type Entry } from "./core/manifest";
 import { BATCH_BLOCKS, BLOCK_BYTES, type Piece } from "./core/pieces";
 import { type Frame, pack, type Unsealed } from "./file-frames";
+import { type Settled, settledOf } from "./file-kept";
 import { filesOf, isGone, manifestOf, openInside, readWhole, scan } from "./file-tree";
 
 /**
@@ -26,6 +27,8 @@ export interface ManifestHead {
   /** The manifest of the release, beside the files. */
   readonly released: { readonly size: number; readonly mtimeMs: number } | null;
   readonly special: readonly string[];
+  /** When the folder was a whole copy, as it came here; null or absent: it did not, or was deployed here. */
+  readonly settled?: Settled | null;
 }
 
 /** What one answer gives. */
@@ -67,6 +70,7 @@ function* manifestFrames(fromDir: string, release: unknown): Generator<Frame> {
     scannedAtMs,
     released: released ?? null,
     special: special.slice(0, MAX_SPECIAL),
+    settled: settledOf(fromDir),
   };
   yield { kind: "head", head };
   let entries: Entry[] = [];

@@ -32,6 +32,14 @@ import {
 } from "./core/manifest";
 import { BLOCK_BYTES } from "./core/pieces";
 import {
+  forgetMark,
+  keptFor,
+  markSettled,
+  type Settled,
+  settledOf,
+  unsureOfKept,
+} from "./file-kept";
+import {
   filesOf,
   isGone,
   manifestOf,
@@ -121,7 +129,7 @@ export function putFile({ path, mode, mtimeMs }: Entry, place: Place): void {
 
 export function settle({ modes }: Prepared, place: Place): void {
   for (const { path, mode } of modes) chmodSync(join(filesOf(place.generationDir), path), mode);
-  rmSync(keptMarkOf(place.generationDir), { force: true });
+  forgetMark(place.generationDir);
   rmSync(draftsOf(place.generationDir), { recursive: true, force: true });
 }
 
@@ -233,6 +241,7 @@ export function summary(
 /** What a source holds, and when it looked by its own clock. */
 export interface Source extends Scan {
   readonly scannedAtMs: number;
+  readonly settled: Settled | null;
 }
 
 export interface Round extends Prepared {
@@ -241,39 +250,27 @@ export interface Round extends Prepared {
 
 /** Finds out what is to be done, and prepares it. */
 export function beginRound(
-  { manifest, special, scannedAtMs }: Source,
+  { manifest, special, scannedAtMs, settled }: Source,
   place: Place,
   final: boolean,
 ): Round {
-  if (isKept(place)) removeOdd(filesOf(place.generationDir));
+  const leftFor = keptFor(place.generationDir);
+  if (leftFor !== null) removeOdd(filesOf(place.generationDir));
   const there = scan(filesOf(place.generationDir)).manifest;
   const change = difference(manifest, there);
   const firstScanMs = firstScanOf(place.generationDir, scannedAtMs);
   const written = new Set(change.write.map(({ path }) => path));
-  const doubtful = isKept(place)
-    ? manifest.filter(({ type }) => type === "file")
-    : final
-      ? unsure(manifest, firstScanMs, readManifest(place.generationDir))
-      : [];
-  const late = doubtful.filter(({ path }) => !written.has(path));
+  const doubtful = [
+    ...(leftFor === null ? [] : unsureOfKept(manifest, leftFor, settled)),
+    ...(final ? unsure(manifest, firstScanMs, readManifest(place.generationDir)) : []),
+  ];
+  const late = [...new Set(doubtful)].filter(({ path }) => !written.has(path));
   const prepared = prepare(change, there, place);
   return {
     ...prepared,
     files: [...prepared.files, ...late],
     copied: summary(manifest, [...change.write, ...late], special),
   };
-}
-
-const keptMarkOf = (generationDir: string): string => join(generationDir, "kept");
-
-/** What is in the folder was kept from an earlier move: size and time say nothing of what changed since. */
-export function markAsKept(generationDir: string): void {
-  writeWhole(keptMarkOf(generationDir), "");
-}
-
-/** Until a round has come to its end. */
-function isKept({ generationDir }: Place): boolean {
-  return existsSync(keptMarkOf(generationDir));
 }
 
 /** When the first round looked: what was copied since then may be older than its time says. */
@@ -292,7 +289,7 @@ export function writeWhole(file: string, text: string): void {
 /** After the last round both must be equal, or it throws. */
 export function verifyRound(source: Manifest, { generationDir }: Place): void {
   const target = scan(filesOf(generationDir)).manifest;
-  if (isSame(source, target)) return;
+  if (isSame(source, target)) return markSettled(generationDir);
   const { write, remove: tooMuch, chmod } = difference(source, target);
   const first = write[0]?.path ?? chmod[0]?.path ?? tooMuch[0];
   throw new Error(`the copy differs from its source in "${first}"`);
@@ -310,7 +307,11 @@ export function copy({ fromDir, generationDir, uid, final }: CopyJob): Copied {
   const place = { generationDir, uid };
   const from = filesOf(realpathSync(fromDir));
   const scannedAtMs = Date.now();
-  const round = beginRound({ ...scan(from), scannedAtMs }, place, final);
+  const round = beginRound(
+    { ...scan(from), scannedAtMs, settled: settledOf(fromDir) },
+    place,
+    final,
+  );
   bring(round.files, from, place, (error) => {
     // A file that went away while the app runs is the next round's to see.
     if (final) throw error;

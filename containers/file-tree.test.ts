@@ -21,7 +21,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { isSame } from "./core/manifest";
 import { changed, deploy } from "./file-deploy";
-import { copy, copyContent, markAsKept } from "./file-round";
+import { keptFor, markAsKept, settledOf, unsureOfKept } from "./file-kept";
+import { copy, copyContent } from "./file-round";
 import { filesOf, ownAll, scan } from "./file-tree";
 
 let root: string;
@@ -238,7 +239,7 @@ describe("a copy onto kept files", () => {
     const { atime, mtime } = lstatSync(inEast("run"));
     writeFileSync(inEast("run"), "#!/bin/zs");
     utimesSync(inEast("run"), atime, mtime);
-    markAsKept(west);
+    markAsKept(west, 2);
     copied(false);
     copied(true);
     server.close();
@@ -248,5 +249,30 @@ describe("a copy onto kept files", () => {
     expect(scan(filesOf(west)).special).toEqual([]);
     expect(isSame(scan(filesOf(east)).manifest, scan(filesOf(west)).manifest)).toBe(true);
     expect(existsSync(join(west, "kept"))).toBe(false);
+  });
+
+  it("looks only at what changed at the source since that was a copy of them", () => {
+    deployed();
+    for (const path of ["old", "faked"]) writeFileSync(inEast(path), "1");
+    const gone = join(root, "2");
+    mkdirSync(filesOf(gone), { recursive: true });
+    copy({ kind: "copy", fromDir: east, generationDir: gone, uid: null, final: true });
+    const settled = settledOf(gone);
+    expect(settled).toMatchObject({ generation: 2 });
+    const manifest = scan(filesOf(gone)).manifest;
+    const later = { ...settled!, atMs: settled!.atMs + 60_000 };
+    expect(unsureOfKept(manifest, 2, later)).toEqual([]);
+    const files = manifest.filter(({ type }) => type === "file");
+    expect(unsureOfKept(manifest, 2, { ...settled!, atMs: 0 })).toEqual(files);
+    // Another folder than the one that it was copied from, or one that never was a whole copy.
+    expect(unsureOfKept(manifest, 3, later)).toEqual(files);
+    expect(unsureOfKept(manifest, 2, null)).toEqual(files);
+    const written = manifest.map((entry) =>
+      entry.path === "faked" ? { ...entry, ctimeMs: later.atMs } : entry,
+    );
+    expect(unsureOfKept(written, 2, later).map(({ path }) => path)).toEqual(["faked"]);
+    expect(keptFor(gone)).toBeNull();
+    markAsKept(gone, 5);
+    expect([keptFor(gone), settledOf(gone)]).toEqual([5, null]);
   });
 });

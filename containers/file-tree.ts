@@ -183,7 +183,12 @@ export interface OwnJob {
 
 export function ownAll({ generationDir, uid }: OwnJob): void {
   const files = filesOf(generationDir);
-  for (const { path } of scan(files).manifest) lchownSync(join(files, path), uid, uid);
+  for (const { path } of scan(files).manifest) {
+    const full = join(files, path);
+    const owner = lstatSync(full);
+    // To be given away changes an inode, and what changed is looked at again by the next copy.
+    if (owner.uid !== uid || owner.gid !== uid) lchownSync(full, uid, uid);
+  }
   // Last, since whoever looks takes the folder's own user for everybody's.
   lchownSync(files, uid, uid);
 }

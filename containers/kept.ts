@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { type ContainerRef, markerOf } from "./drivers/driver";
-import { markAsKept } from "./file-round";
+import { markAsKept } from "./file-kept";
 import { manifestOf } from "./file-tree";
 import { filesChanged, removeFolder } from "./files";
 import { closeGenerationDir, generationDir } from "./host";
@@ -14,24 +14,28 @@ import { forgetKept, keep, kept, overdue } from "./store-kept";
 
 const MEGABYTE = 1024 * 1024;
 
-/** Of the generations that a repl has left here the newest stays; null when none is kept. */
+/**
+ * Of the generations that a repl has left here, for that of its move, the newest stays; null when none is
+ * kept.
+ */
 export async function keepNewest(
   store: ClusterStore,
   replId: string,
-  generations: readonly number[],
+  { generations, leftFor }: { readonly generations: readonly number[]; readonly leftFor: number },
 ): Promise<number | null> {
   if (config().undoKeepMs === 0 || generations.length === 0) return null;
   const generation = Math.max(...generations);
   const ref = { clusterId: store.clusterId, replId, generation };
   const { bytes } = await filesChanged({ generationDir: generationDir(ref) });
   closeGenerationDir(ref);
+  markAsKept(generationDir(ref), leftFor);
   await keep(store.clusterId, { replId, generation }, bytes);
   return generation;
 }
 
 /**
- * Makes kept files the beginning of a staged generation: the first round of the copy then compares them
- * all with the source's, and brings what differs. False when there are none, or the copy has begun.
+ * Makes kept files the beginning of a staged generation: the first round of the copy then brings what
+ * differs. False when there are none, or the copy has begun.
  */
 export async function takeKept(store: ClusterStore, ref: ContainerRef): Promise<boolean> {
   const found = await kept(store.clusterId, ref.replId);
@@ -45,7 +49,6 @@ export async function takeKept(store: ClusterStore, ref: ContainerRef): Promise<
         rmSync(join(old, name), { recursive: true, force: true });
       }
       rmSync(manifestOf(old), { force: true });
-      markAsKept(old);
       renameSync(old, fresh);
     }
     await forgetKept(store.clusterId, ref.replId, found.generation);

@@ -420,7 +420,11 @@ export async function drainOld(
  * Removes the folders of all generations that are neither the route's nor still run. The last one that
  * was home stays for an undo, for a while, and nothing starts from it.
  */
-export async function cleanup({ clusterId, replId }: MoveCommand): Promise<CommandOutcome> {
+export async function cleanup({
+  clusterId,
+  replId,
+  generation: leftFor,
+}: MoveCommand): Promise<CommandOutcome> {
   const store = clusterStore(clusterId);
   const route = await store.route(replId);
   const isHere =
@@ -429,7 +433,10 @@ export async function cleanup({ clusterId, replId }: MoveCommand): Promise<Comma
   const needed = new Set(live.map(({ generation }) => generation));
   if (isHere) needed.add(route.generation);
   const old = generationsOnDisk(clusterId, replId).filter((one) => !needed.has(one));
-  const stays = isHere || route?.deleted ? null : await keepNewest(store, replId, old);
+  const stays =
+    isHere || route?.deleted
+      ? null
+      : await keepNewest(store, replId, { generations: old, leftFor });
   for (const generation of old) {
     if (generation !== stays) {
       closeGenerationDir({ clusterId, replId, generation });

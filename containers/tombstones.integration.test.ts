@@ -150,12 +150,12 @@ describe("files that are kept", () => {
     const first = replId;
     await moveAway();
     const directory = leave(1, 600);
-    await keepNewest(store, first, [1]);
+    await keepNewest(store, first, { generations: [1], leftFor: 2 });
     await db.exec`
       UPDATE kept_files SET kept_at = now() - interval '1 hour' WHERE repl_id = ${first}`;
     replId = `${first}b`;
     const newer = leave(1, 600);
-    await keepNewest(store, replId, [1]);
+    await keepNewest(store, replId, { generations: [1], leftFor: 2 });
     await sweepKept(store, { keepMs: 2 * 3_600_000, maxBytes: 1_200 });
     expect([existsSync(directory), existsSync(newer)]).toEqual([true, true]);
     await sweepKept(store, { keepMs: 2 * 3_600_000, maxBytes: 1_199 });

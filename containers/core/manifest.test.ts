@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import {
   byPath,
+  changedSince,
   difference,
   type Difference,
   type Entry,
@@ -131,5 +132,13 @@ describe("difference", () => {
 
   it("counts bytes", () => {
     expect(totalBytes([file("a", 3), folder("b"), file("b/c", 4)])).toBe(7);
+  });
+});
+
+describe("changedSince()", () => {
+  it("names files of that very moment and later ones, whatever their own time says", () => {
+    const at = (path: string, ctimeMs: number): Entry => ({ ...file(path), ctimeMs });
+    const manifest = [at("before", 99), at("then", 100), at("after", 101), folder("folder")];
+    expect(changedSince(manifest, 100).map(({ path }) => path)).toEqual(["then", "after"]);
   });
 });

@@ -81,6 +81,14 @@ export function unsure(
   );
 }
 
+/**
+ * Files whose inodes changed at `sinceMs` or later. That is a time of a file beside them, so however
+ * coarse their clock is, it is the same.
+ */
+export function changedSince(manifest: Manifest, sinceMs: number): readonly Entry[] {
+  return manifest.filter(({ type, ctimeMs }) => type === "file" && ctimeMs >= sinceMs);
+}
+
 export function isSame(source: Manifest, target: Manifest): boolean {
   const { write, remove, chmod } = difference(source, target);
   return write.length + remove.length + chmod.length === 0;
