@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -29,6 +29,8 @@ let home = 0;
 beforeAll(async () => {
   process.env.STELE_DNS_LISTEN = "127.0.0.1:0";
   process.env.STELE_DNS_SNAPSHOT = join(folder, "snapshot.json");
+  // As root each app has a user of its own, who must be able to enter.
+  chmodSync(folder, 0o711);
   process.env.STELE_APPS_DIR = join(folder, "apps");
   for (const [index, id] of PLACES.entries()) {
     await clusters.addCluster(
