@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 
 import type { LogEntry } from "./authority";
+import { db } from "./db";
 import { kickTail } from "./kick";
 import { isLocal, localClusters, untilOpen } from "./local";
 import { clusterStore } from "./store";
@@ -28,8 +29,11 @@ let tail: Tail | undefined;
 let opened: string[] = [];
 let removeApps: () => void;
 
-beforeAll(() => {
+beforeAll(async () => {
   removeApps = makeAppsDir().remove;
+  // Tests of one run share a database; here the log begins anew.
+  await db.exec`DELETE FROM log_cursor`;
+  await db.exec`DELETE FROM known_cluster`;
 });
 afterEach(async () => {
   await tail?.close();

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusters } from "~encore/clients";
 
 import { listenToLog } from "../clusters/tail";
+import { db } from "../containers/db";
 import { clusterStore } from "../containers/store";
 import { startTail, type Tail } from "../containers/tail";
 import { untilOpen } from "../containers/local";
@@ -32,6 +33,9 @@ beforeAll(async () => {
   // As root each app has a user of its own, who must be able to enter.
   chmodSync(folder, 0o711);
   process.env.STELE_APPS_DIR = join(folder, "apps");
+  // Tests of one run share the databases; others may have read a log that was not this one.
+  await db.exec`DELETE FROM log_cursor`;
+  await db.exec`DELETE FROM known_cluster`;
   for (const [index, id] of PLACES.entries()) {
     await clusters.addCluster(
       { id, ingress: [`192.0.2.${index + 1}`], httpPort: 80, listen: [] },
