@@ -70,8 +70,11 @@ export default defineConfig({
           setupFiles,
           name: "split",
           env: { STELE_E2E: "split" },
-          include: ["e2e/**/*.{e2e,split}.test.ts", "e2e/{crash,evacuate}.full.test.ts"],
-          exclude: [...outside, "e2e/bundle.e2e.test.ts"],
+          include: [
+            "e2e/**/*.{e2e,split}.test.ts",
+            "e2e/{after-moves,crash,evacuate}.full.test.ts",
+          ],
+          exclude: outside,
           pool: "forks",
           fileParallelism: false,
           testTimeout: 180_000,

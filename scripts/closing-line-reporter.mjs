@@ -1,5 +1,5 @@
-// Prints the plain closing line `N passed, N failed, N skipped`, each skipped test with its reason, and
-// leaves the counts in the file that STELE_TEST_COUNTS names, for .ci/run to add up.
+// Prints each skipped test with its reason, and leaves the counts in the file that STELE_TEST_COUNTS
+// names, for scripts/test.mjs to add up.
 import { writeFileSync } from "node:fs";
 
 export default class ClosingLineReporter {
@@ -16,9 +16,6 @@ export default class ClosingLineReporter {
         }
       }
     }
-    if (process.env.STELE_TEST_COUNTS) {
-      writeFileSync(process.env.STELE_TEST_COUNTS, JSON.stringify(counts));
-    }
-    console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+    writeFileSync(process.env.STELE_TEST_COUNTS, JSON.stringify(counts));
   }
 }
