@@ -15,8 +15,8 @@ const STARTS = 7;
 
 const state = mkdtempSync(join(tmpdir(), "stele-bench-"));
 const { startTestPostgres } = await load("runtime/postgres/test-postgres.ts", join(state, "load"));
-const { connectionUrl } = await load("runtime/sql/sql-client.ts", join(state, "load"));
 const postgres = await startTestPostgres();
+const { socketDir, username, password } = postgres.config("postgres");
 
 async function freePort() {
   const server = createServer();
@@ -32,7 +32,7 @@ const env = {
   STELE_API_LISTEN: `127.0.0.1:${await freePort()}`,
   STELE_DNS_LISTEN: `127.0.0.1:${await freePort()}`,
   BENCH_MARKS: join(state, "marks.json"),
-  DATABASE_URL: connectionUrl(postgres.config("postgres")),
+  DATABASE_URL: `postgres://${username}:${password}@${encodeURIComponent(socketDir)}/postgres`,
 };
 
 /** Milliseconds until the process said that it listens, and from its own start to each phase's end. */

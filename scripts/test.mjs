@@ -18,8 +18,13 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 function run(project) {
   const file = join(dir, project);
   const args = [
-    ...["node_modules/vitest/vitest.mjs", "run", "--passWithNoTests", "--project", project],
-    ...["--reporter=dot", "--reporter=./scripts/closing-line-reporter.mjs", ...filters],
+    "node_modules/vitest/vitest.mjs",
+    "run",
+    "--passWithNoTests",
+    `--project=${project}`,
+    "--reporter=dot",
+    "--reporter=./scripts/closing-line-reporter.mjs",
+    ...filters,
   ];
   const env = { ...process.env, STELE_TEST_COUNTS: file };
   return new Promise((resolve) => {
