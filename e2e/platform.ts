@@ -34,13 +34,23 @@ export async function until<T>(
   throw new Error(`Not within ${deadlineMs} ms: ${what}${last}`);
 }
 
+/** Below those that connections going out are given, and below those of apps. */
+const PORTS = { first: 10_240, count: 9_000 };
+let nextPort = process.pid * 31;
+
+/** A port that nothing else takes until the platform does: each is given once. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (bound === null || typeof bound === "string") throw new Error("no port was bound");
-  return bound.port;
+  for (;;) {
+    const port = PORTS.first + (nextPort++ % PORTS.count);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "0.0.0.0", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export interface PlatformOptions {
