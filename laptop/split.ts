@@ -176,6 +176,11 @@ async function sharedEnvironment(
   };
 }
 
+/** As one word of a shell. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
 function tokenFile(stateDir: string): string {
   return join(stateDir, "token");
 }
@@ -245,7 +250,7 @@ async function say({ root, options, settings: read, stateDir, ...split }: Split)
     examples: options.examples,
     also: clusters.map(({ name, listen }) => [show(listen), `API of ${name}, for control`]),
     log: logFile === "-" ? "here" : logFile || `stele.log in a folder for each process`,
-    prefix: `STELE_TOKEN_FILE=${tokenFile(stateDir)} `,
+    prefix: `STELE_TOKEN_FILE=${quoted(tokenFile(stateDir))} `,
   });
 }
 
