@@ -8,7 +8,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openNameServer } from "../cli/resolve";
 import { Image, type ImageProcess, TOKEN } from "./image";
 import { Load } from "./load";
-import { freePort, type Migration, type Repl, until, ZONE } from "./platform";
+import { freePort } from "../shared/__tests__/free-port";
+import { type Migration, type Repl, until, ZONE } from "./platform";
 
 const INGRESS = { east: "127.0.111.1", west: "127.0.112.1" } as const;
 const DRAIN_SECONDS = 5;

@@ -12,7 +12,8 @@ import { PUBSUB_DATABASE } from "../runtime/infra-config";
 import { bundle } from "../runtime/load.mjs";
 import { startTestPostgres, type TestPostgres } from "../runtime/postgres/test-postgres";
 import { prepareDatabases } from "../runtime/prepare";
-import { freePort, until } from "./platform";
+import { freePort } from "../shared/__tests__/free-port";
+import { until } from "./platform";
 
 /** What Encore calls it; the process is started with it and knows no other file of the application. */
 const BUNDLE = ".encore/build/combined/combined/main.mjs";

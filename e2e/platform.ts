@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+
+import { freePort } from "../shared/__tests__/free-port";
 
 export const ZONE = "repl.test";
 
@@ -32,25 +33,6 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
   throw new Error(`Not within ${deadlineMs} ms: ${what}${last}`);
-}
-
-/** Below those that connections going out are given, and below those of apps. */
-const PORTS = { first: 10_240, count: 9_000 };
-let nextPort = process.pid * 31;
-
-/** A port that nothing else takes until the platform does: each is given once. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.first + (nextPort++ % PORTS.count);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "0.0.0.0", () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }
 
 export interface PlatformOptions {

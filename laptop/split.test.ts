@@ -219,7 +219,8 @@ describe("a supervised process", () => {
 
   it("is waited for when its launcher was killed", async () => {
     await supervise(`process.on("SIGTERM", () => {}); ${LIVES}`).start();
+    const left = pid();
     await endLeftover(join(dir, "pid"), 50);
-    expect(() => process.kill(pid(), 0)).toThrow("ESRCH");
+    expect(() => process.kill(left, 0)).toThrow("ESRCH");
   });
 });

@@ -16,6 +16,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { freePort } from "../shared/__tests__/free-port";
 import { startTestPostgres } from "./postgres/test-postgres";
 
 const HERE = join(process.cwd(), "runtime", "__tests__");
@@ -78,11 +79,7 @@ function launch(listen: string, env: NodeJS.ProcessEnv = {}): Launch {
 }
 
 async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  return `127.0.0.1:${port}`;
+  return `127.0.0.1:${await freePort()}`;
 }
 
 function postmaster(): number | null {

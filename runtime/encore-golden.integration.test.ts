@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { freePort } from "../shared/__tests__/free-port";
 import { readGolden, replay } from "./__tests__/encore-golden/replay.mjs";
 import { copyFixture } from "./app-process";
 import { parseInfraConfig, PUBSUB_DATABASE } from "./infra-config";
@@ -73,11 +72,7 @@ function infraOf(host: string, username: string): object {
 }
 
 async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  return `127.0.0.1:${port}`;
+  return `127.0.0.1:${await freePort()}`;
 }
 
 async function untilHealthy(listen: string): Promise<void> {

@@ -1,10 +1,10 @@
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, describe, expect, it } from "vitest";
 
+import { freePort } from "../../shared/__tests__/free-port";
 import type { ContainerDriver, ContainerRef, ContainerSpec, DriverEvents, Exit } from "./driver";
 import { MemoryDriver } from "./memory";
 import { ProcessDriver } from "./process";
@@ -40,15 +40,6 @@ afterEach(async () => {
     rmSync(directory, { recursive: true });
   }
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 async function spec({ directory }: Bench, command = SERVER): Promise<ContainerSpec> {
   // HOME lies below the apps' folder, which is how a driver knows its own.

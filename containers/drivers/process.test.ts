@@ -14,6 +14,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { freePort } from "../../shared/__tests__/free-port";
 import { until } from "../test-until";
 import type { ContainerRef, ContainerSpec, Exit, Incarnation } from "./driver";
 import { shellCommand } from "./launch";
@@ -64,12 +65,6 @@ function listenOn(port: number, host = "127.0.0.1"): Promise<number> {
     strangers.push(server);
     server.listen(port, host, () => resolve((server.address() as { port: number }).port));
   });
-}
-
-async function freePort(): Promise<number> {
-  const port = await listenOn(0);
-  await new Promise((resolve) => strangers.pop()?.close(resolve));
-  return port;
 }
 
 async function spec(file: string, source: string, command: string): Promise<ContainerSpec> {

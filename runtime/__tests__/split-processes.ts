@@ -1,7 +1,6 @@
 // Starts the split application as several processes, as images of it would be started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,14 +39,6 @@ export async function build(): Promise<Built> {
   ]);
   writeFileSync(join(state, "model.json"), JSON.stringify(model));
   return { root, state, model, native, app };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** One process with an infra config of its own. */

@@ -4,7 +4,8 @@ import { type IncomingMessage, request } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { KEYS } from "../__tests__/split-cases";
-import { build, type Built, freePort, Part, until } from "../__tests__/split-processes";
+import { freePort } from "../../shared/__tests__/free-port";
+import { build, type Built, Part, until } from "../__tests__/split-processes";
 import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
 import { ensureDatabase, migrate } from "../sql/migrate";
 

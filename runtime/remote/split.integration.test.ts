@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { type Answer, ask, CASES, SETS } from "../__tests__/split-cases";
-import { build, type Built, freePort, Part } from "../__tests__/split-processes";
+import { freePort } from "../../shared/__tests__/free-port";
+import { build, type Built, Part } from "../__tests__/split-processes";
 import { startTestPostgres, type TestPostgres } from "../postgres/test-postgres";
 import { migrate } from "../sql/migrate";
 
