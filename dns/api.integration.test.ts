@@ -2,6 +2,8 @@ import { clusters } from "~encore/clients";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import * as dns from "./api";
+import * as challenges from "./api-challenges";
+import * as domains from "./api-domains";
 import { catalogOf, lines, wireName } from "./core/__tests__/zone-text";
 import { answer } from "./core/answer";
 import { typeCode } from "./core/codes";
@@ -99,12 +101,12 @@ describe("challenges", () => {
   const name = `_acme-challenge.some.${PLATFORM}`;
 
   it("are answered when the call returns, several at once", async () => {
-    await dns.putChallenge({ name, value: "one" });
-    await dns.putChallenge({ name, value: "two", ttlSeconds: 60 });
+    await challenges.putChallenge({ name, value: "one" });
+    await challenges.putChallenge({ name, value: "two", ttlSeconds: 60 });
     expect(ask(name, "TXT")).toEqual([`${name} 60 TXT "one"`, `${name} 60 TXT "two"`]);
-    await dns.deleteChallenge({ name, value: "one" });
+    await challenges.deleteChallenge({ name, value: "one" });
     expect(ask(name, "TXT")).toEqual([`${name} 60 TXT "two"`]);
-    await dns.deleteChallenge({ name, value: "two" });
+    await challenges.deleteChallenge({ name, value: "two" });
     expect(ask(name, "TXT")).toEqual([]);
   });
 
@@ -113,7 +115,7 @@ describe("challenges", () => {
     ["_acme-challenge.example.org", "v", /no zone of ours/],
     [name, "", /1 to 255/],
   ])("are refused: %s %j", async (at, value, reason) => {
-    await expect(dns.putChallenge({ name: at, value })).rejects.toThrow(reason);
+    await expect(challenges.putChallenge({ name: at, value })).rejects.toThrow(reason);
   });
 });
 
@@ -140,22 +142,22 @@ describe("domains", () => {
 
   it("are verified by a CNAME to their repl, and handed to the proxies", async () => {
     const target = `${replId}.id.${PLATFORM}`;
-    const added = await dns.addDomain({ hostname: "Shop.example.test", replId });
+    const added = await domains.addDomain({ hostname: "Shop.example.test", replId });
     expect(added).toMatchObject({ hostname, target, status: "pending", reason: null });
-    const early = await dns.verifyDomain({ hostname });
+    const early = await domains.verifyDomain({ hostname });
     expect(early).toMatchObject({ status: "pending", reason: expect.stringContaining("no CNAME") });
     await put("shop", "CNAME", target);
-    const late = await dns.verifyDomain({ hostname });
+    const late = await domains.verifyDomain({ hostname });
     expect(late).toMatchObject({ status: "verified", reason: null });
     expect((await clusters.lookup({ hostname })).replId).toBe(replId);
-    expect((await dns.listDomains({ replId })).items).toEqual([late]);
-    await dns.removeDomain({ hostname });
+    expect((await domains.listDomains({ replId })).items).toEqual([late]);
+    await domains.removeDomain({ hostname });
     expect((await clusters.lookup({ hostname })).found).toBe(false);
-    expect((await dns.listDomains({})).items).toEqual([]);
+    expect((await domains.listDomains({})).items).toEqual([]);
   });
 
   it("need their repl, and a host name that is not the platform's", async () => {
-    const add = (name: string, id: string) => dns.addDomain({ hostname: name, replId: id });
+    const add = (name: string, id: string) => domains.addDomain({ hostname: name, replId: id });
     await expect(add("a.example.org", "nobody")).rejects.toMatchObject({ code: "not_found" });
     for (const name of ["_a.example.org", "org", PLATFORM, `id.${PLATFORM}`]) {
       await expect(add(name, replId)).rejects.toMatchObject({ code: "invalid_argument" });
