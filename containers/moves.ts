@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import log from "encore.dev/log";
 
 import { untilQuiet } from "./acks";
+import { withSpan } from "../shared/trace";
 import { askForAbort } from "./authority";
 import { callOffCopy, copyRound } from "./copies";
 import { isLive } from "./core/lifecycle";
@@ -225,7 +226,9 @@ async function stopFrozen(
     return { outcome: "frozen", wasRunning, reason: "" };
   }
   const wasRunning = container.state === "running";
-  const quiet = await untilQuiet(store, replId, version, { waitMs: IN_FLIGHT_MS });
+  const quiet = await withSpan("containers.await_proxies", {}, () =>
+    untilQuiet(store, replId, version, { waitMs: IN_FLIGHT_MS }),
+  );
   if (!quiet && !cut) {
     await store.decideRoute(replId, { kind: "unfreeze", generation });
     return { outcome: "busy", wasRunning, reason: "requests are in flight" };
@@ -237,7 +240,7 @@ async function stopFrozen(
   if (route?.state !== "frozen" || route.frozenBy !== generation) {
     return { outcome: "refused", wasRunning, reason: "the move was called off meanwhile" };
   }
-  await stopLocked(store, ref, STOPPED_FOR_MOVE);
+  await withSpan("containers.stop", {}, () => stopLocked(store, ref, STOPPED_FOR_MOVE));
   return { outcome: "frozen", wasRunning, reason: "" };
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import log from "encore.dev/log";
 
 import { singleFlight } from "../shared/single-flight";
+import { withSpan } from "../shared/trace";
 import { untilQuiet } from "./acks";
 import { isHome } from "./authority";
 import type { Endpoint } from "./core/ports";
@@ -275,7 +276,10 @@ async function launch(
   };
   const onSpawned = ({ pid, identity }: { pid: number; identity: string }): Promise<void> =>
     store.spawned(replId, generation, pid, identity);
-  return (await containerDriver().start(spec, onSpawned, signal)).upstream;
+  const started = await withSpan("containers.start_process", {}, () =>
+    containerDriver().start(spec, onSpawned, signal),
+  );
+  return started.upstream;
 }
 
 /**
