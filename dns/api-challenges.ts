@@ -2,7 +2,7 @@
 import { APIError, api } from "encore.dev/api";
 import type { Max, Min } from "encore.dev/validate";
 
-import { need, needRevision } from "./checks";
+import { need, needDone } from "./checks";
 import { CHALLENGE_LABEL } from "./core/catalog";
 import { firstLabel, fold, formatName, parseName } from "./core/names";
 import { faultOfChallengeValue } from "./core/rules";
@@ -36,7 +36,7 @@ export const putChallenge = api(
     const fault = faultOfChallengeValue(value);
     if (fault !== undefined) throw APIError.invalidArgument(`Cannot ${what}: ${fault}`);
     const outcome = await store.putChallenge({ ...at, value }, ttlSeconds ?? CHALLENGE_SECONDS);
-    await zones().reach(needRevision(what, outcome));
+    await zones().reach(needDone(what, outcome));
   },
 );
 

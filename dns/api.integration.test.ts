@@ -58,8 +58,12 @@ describe("RRsets", () => {
     expect(await serial()).toBeGreaterThan(before);
     const { items } = await dns.listRrsets({ zone: "example.test" });
     expect(items.map(({ name, type }) => `${name} ${type}`)).toContain("www.example.test AAAA");
-    await dns.deleteRrset({ zone: "example.test", name: "www", type: "AAAA" });
+    const www = { zone: "example.test", name: "www", type: "AAAA" };
+    await dns.deleteRrset(www);
     expect(ask("www.example.test", "AAAA")).toEqual([]);
+    const gone = await serial();
+    await dns.deleteRrset(www);
+    expect(await serial()).toBe(gone);
   });
 
   it.each([
@@ -80,6 +84,17 @@ describe("RRsets", () => {
     await put("alias", "CNAME", "x.example");
     await expect(put("alias", "A", "192.0.2.1")).rejects.toThrow(/RFC 1034 3\.6\.2/);
     await expect(put("@", "MX", "10 alias.example.test")).rejects.toThrow(/RFC 2181 10\.3/);
+    await expect(put("mail", "MX", "10 alias.example.test")).rejects.toThrow(/RFC 2181 10\.3/);
+    await put("@", "MX", "10 taken.example.test");
+    await dns.deleteRrset({ zone: "example.test", name: "taken", type: "A" });
+    await expect(put("taken", "CNAME", "x.example")).rejects.toThrow(
+      /MX at "example\.test".*10\.3/,
+    );
+    await expect(put("sub", "NS", "ns.sub.example.test")).rejects.toThrow(/RFC 1912 2\.8/);
+    await put("ns.sub", "A", "192.0.2.5");
+    await put("sub", "NS", "ns.sub.example.test");
+    const glue = { zone: "example.test", name: "ns.sub", type: "A" };
+    await expect(dns.deleteRrset(glue)).rejects.toThrow(/no address/);
     const apexNs = { zone: "example.test", name: "@", type: "NS" };
     await expect(dns.deleteRrset(apexNs)).rejects.toThrow(/must have its NS/);
   });

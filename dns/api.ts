@@ -2,10 +2,12 @@ import { APIError, api } from "encore.dev/api";
 import type { Max, MaxLen, Min } from "encore.dev/validate";
 
 import { untilDrained } from "../shared/hosting";
-import { isAlias, isDerived, need, needRevision } from "./checks";
-import { typeName } from "./core/codes";
+import { changeZone, scopeOf } from "./changes";
+import { need, needDone } from "./checks";
+import { TYPE, typeName } from "./core/codes";
+import type { Draft, Records } from "./core/draft";
 import { formatName, type Name } from "./core/names";
-import { checkRrset, faultOfRemoval, readOwnerName, readType, readZoneName } from "./core/rules";
+import { readOwnerName, readRecords, readType, readZoneName } from "./core/rules";
 import { instance } from "./instance";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
@@ -62,8 +64,6 @@ interface PutRrsetRequest {
   values: string[] & MaxLen<1000>;
 }
 
-const refusal = (reason: string): store.Refusal => ({ code: "invalid", reason });
-
 /** Make a zone with SOA and NS of our name servers. One that exists stays as it is. */
 export const putZone = api(
   { expose: true, auth: true, method: "PUT", path: "/v1/dns/zones/:zone" },
@@ -118,13 +118,8 @@ export const putRrset = api(
   async ({ zone, name, type, ttl, values }: PutRrsetRequest): Promise<Rrset> => {
     const what = `put ${type} at "${name}"`;
     const target = readTarget(what, { zone, name, type });
-    const outcome = await store.changeRrset(target.key, ({ types, hasChallenge }) => {
-      const candidate = { ...target, ttl, values };
-      const neighbours = { types, hasChallenge, isDerived: isDerived(target.name), isAlias };
-      const checked = checkRrset(candidate, neighbours);
-      return checked.ok ? { ttl, values: checked.value } : refusal(checked.reason);
-    });
-    await zones().reach(needRevision(what, outcome));
+    const records = need(what, readRecords(target.type, { ttl, values }));
+    await change(what, { ...target, ...records }, records);
     const row = await store.findRrset(target.key);
     if (!row) throw APIError.aborted(`Cannot ${what}: someone else has deleted it meanwhile`);
     return toRrset(row);
@@ -137,13 +132,22 @@ export const deleteRrset = api(
   async ({ zone, name, type }: RrsetRequest): Promise<void> => {
     const what = `delete ${type} at "${name}"`;
     const target = readTarget(what, { zone, name, type });
-    const fault = faultOfRemoval(target);
-    const outcome = await store.changeRrset(target.key, () => {
-      return fault === undefined ? { ttl: 0, values: [] } : refusal(fault);
-    });
-    await zones().reach(needRevision(what, outcome));
+    await change(what, { ...target, values: [] }, undefined);
   },
 );
+
+/** A name that loses its address, or becomes an alias, may be what other records lead to. */
+const BREAKS_POINTERS: readonly number[] = [TYPE.A, TYPE.AAAA, TYPE.CNAME];
+
+async function change(
+  what: string,
+  { zone, name, type, values }: Target & { readonly values: readonly string[] },
+  records: Records | undefined,
+): Promise<void> {
+  const scope = scopeOf(zone, [{ name, type, values }], BREAKS_POINTERS.includes(type));
+  const edit = (draft: Draft): undefined => draft.set(name, type, records) as undefined;
+  needDone(what, await changeZone({ zone, scope, edit }));
+}
 
 /** List the records that a zone holds by itself; names of repls follow from where they live. */
 export const listRrsets = api(

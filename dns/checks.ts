@@ -2,6 +2,7 @@
 import { APIError } from "encore.dev/api";
 
 import { TYPE } from "./core/codes";
+import type { Draft } from "./core/draft";
 import { isWithin, type Name, type Parsed } from "./core/names";
 import { readZoneName } from "./core/rules";
 import { instance } from "./instance";
@@ -13,13 +14,17 @@ export function need<T>(what: string, read: Parsed<T>): T {
   return read.value;
 }
 
-export function needRevision(what: string, outcome: Refusal | number): number {
-  if (typeof outcome === "number") return outcome;
+/** What a change came to, unless it was refused. */
+export function needDone<T extends number | Draft>(what: string, outcome: Refusal | T): T {
+  if (!isRefusal(outcome)) return outcome;
   const message = `Cannot ${what}: ${outcome.reason}`;
   if (outcome.code === "not_found") throw APIError.notFound(message);
   if (outcome.code === "taken") throw APIError.alreadyExists(message);
   throw APIError.invalidArgument(message);
 }
+
+const isRefusal = (outcome: Refusal | number | Draft): outcome is Refusal =>
+  typeof outcome === "object" && "code" in outcome;
 
 /** Whether a name is a repl's, whatever the zone holds beside it. */
 export function isDerived(name: Name): boolean {

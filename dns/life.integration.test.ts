@@ -50,11 +50,15 @@ async function load(): Promise<Process> {
   return loaded;
 }
 
-async function ask({ answerer }: Process, name: string): Promise<unknown[]> {
+async function ask(
+  { answerer }: Process,
+  name: string,
+  type: packet.RecordType = "A",
+): Promise<unknown[]> {
   const socket = createSocket("udp4");
   try {
     const reply = new Promise<Buffer>((resolve) => socket.once("message", resolve));
-    const query = packet.encode({ type: "query", questions: [{ type: "A", name }] });
+    const query = packet.encode({ type: "query", questions: [{ type, name }] });
     socket.send(query, answerer.listening[0]!.port, "127.0.0.1");
     const message = packet.decode(await reply);
     return message.answers!.map((record) => "data" in record && record.data);
@@ -62,6 +66,12 @@ async function ask({ answerer }: Process, name: string): Promise<unknown[]> {
     socket.close();
   }
 }
+
+async function serialOf(process: Process): Promise<number> {
+  const [soa] = await ask(process, "repl.localhost", "SOA");
+  return (soa as packet.SoaData & { serial: number }).serial;
+}
+let lastSerial = 0;
 
 beforeAll(async () => {
   process.env.STELE_DNS_LISTEN = "127.0.0.1:0";
@@ -95,6 +105,7 @@ describe("an instance", () => {
     await clusters.setCluster({ id: "life-east", ingress: ["192.0.2.9"] }, token);
     await first.kick();
     expect(await ask(first, HOST)).toEqual(["192.0.2.9"]);
+    lastSerial = await serialOf(first);
     await first.drain(1_000);
     expect(existsSync(file)).toBe(true);
   });
@@ -104,13 +115,28 @@ describe("an instance", () => {
     const second = await load();
     await second.start();
     expect(await ask(second, HOST)).toEqual(["192.0.2.9"]);
+    expect(await serialOf(second)).toBe(lastSerial);
     // What other instances wrote meanwhile is read when the database's listener connects again.
     database.isAway = false;
     const store = await import("./store");
     const values = ["192.0.2.77"];
-    const key = { zone: "repl.localhost", name: "meanwhile.repl.localhost", type: 1 };
-    await store.changeRrset(key, () => ({ ttl: 60, values }));
-    await expect.poll(() => ask(second, key.name), { timeout: 10_000 }).toEqual(values);
+    const row = { name: "meanwhile.repl.localhost", type: 1, ttl: 60, values };
+    await store.changeZone("repl.localhost", {}, () => ({ rows: [row] }));
+    await expect.poll(() => ask(second, row.name), { timeout: 10_000 }).toEqual(values);
+    expect(await serialOf(second)).toBeGreaterThan(lastSerial);
+    lastSerial = await serialOf(second);
+  });
+
+  it("shows the serial that others show, and never an earlier one after a restart", async () => {
+    const one = await load();
+    await one.start();
+    await one.kick();
+    expect(await serialOf(one)).toBeGreaterThanOrEqual(lastSerial);
+    const other = await load();
+    await other.start();
+    await other.kick();
+    expect(await serialOf(other)).toBe(await serialOf(one));
+    lastSerial = await serialOf(other);
   });
 
   it("binds nothing while it knows nothing", async () => {

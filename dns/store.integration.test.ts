@@ -11,10 +11,11 @@ const seed = (zone: string) => ({
   rrsets: [{ name: zone, type: 6, ttl: 60, values: [soa] }],
 });
 const key = (name: string, type = 1) => ({ zone: "store.test", name: `${name}.store.test`, type });
-const anything = (values: string[]) => () => ({ ttl: 60, values });
 
-async function put(name: string, values: string[]): Promise<number> {
-  const outcome = await store.changeRrset(key(name), anything(values));
+async function put(name: string, values: string[], type = 1): Promise<number> {
+  const { zone, name: whole } = key(name);
+  const rows = [{ name: whole, type, ttl: 60, values }];
+  const outcome = await store.changeZone(zone, { names: [whole] }, () => ({ rows }));
   if (typeof outcome !== "number") throw new Error(outcome.reason);
   return outcome;
 }
@@ -73,14 +74,49 @@ describe("zones", () => {
     expect(found.size).toBe(20);
   });
 
-  it("show the checks what stands at a name, and take a refusal", async () => {
+  it("show the checks what is in scope, and take a refusal", async () => {
     await put("b", ["192.0.2.1"]);
-    const outcome = await store.changeRrset(key("b", 5), ({ types }) => {
-      return { code: "invalid", reason: `has ${types.join(" ")}` };
+    await put("mx", ["10 b.store.test"], 15);
+    const refused = { code: "invalid", reason: "no" } as const;
+    const seen = async (scope: store.Scope): Promise<string[]> => {
+      let names: string[] = [];
+      const outcome = await store.changeZone("store.test", scope, ({ rows }) => {
+        names = rows.map(({ name, type }) => `${name} ${type}`);
+        return refused;
+      });
+      expect(outcome).toEqual(refused);
+      return names;
+    };
+    const b = key("b").name;
+    expect(await seen({ names: [b] })).toEqual([`${b} 1`]);
+    expect((await seen({ names: [b], withPointers: true })).sort()).toEqual([
+      `${b} 1`,
+      "mx.store.test 15",
+    ]);
+    expect(await seen({})).toEqual(expect.arrayContaining(["store.test 6", `${b} 1`]));
+    const nowhere = await store.changeZone("other.test", {}, () => ({ rows: [] }));
+    expect(nowhere).toMatchObject({ code: "not_found" });
+  });
+
+  it("have no later revision when nothing changes, and many rows at once", async () => {
+    const revisionOf = async (): Promise<number> => {
+      const { changes } = await store.changesAfter(0);
+      const zone = changes.find((one) => one.kind === "zone" && one.zone === "store.test");
+      return zone && "revision" in zone ? zone.revision : 0;
+    };
+    const before = await revisionOf();
+    await store.changeZone("store.test", {}, () => ({ rows: [] }));
+    expect(await revisionOf()).toBe(before);
+    const rows = Array.from({ length: 1_200 }, (_, i) => {
+      return { name: `n${i}.store.test`, type: 16, ttl: i, values: [`"${i}"`, '"\\"\\\\\\200"'] };
     });
-    expect(outcome).toEqual({ code: "invalid", reason: "has 1" });
-    const nowhere = { ...key("b"), zone: "other.test" };
-    expect(await store.changeRrset(nowhere, anything([]))).toMatchObject({ code: "not_found" });
+    await store.changeZone("store.test", {}, () => ({ rows }));
+    expect(await revisionOf()).toBeGreaterThan(before);
+    const stored = await store.findRrset(key("n1100", 16));
+    expect(stored).toMatchObject({ ttl: 1100, values: rows[1100]!.values });
+    const gone = rows.map((row) => ({ ...row, ttl: 0, values: [] }));
+    await store.changeZone("store.test", {}, () => ({ rows: gone }));
+    expect(await store.findRrset(key("n1100", 16))).toBeNull();
   });
 });
 
@@ -110,14 +146,15 @@ describe("challenges", () => {
 
   it("are refused beside a CNAME, and CNAME is told of them", async () => {
     const name = "_acme-challenge.alias";
-    await store.changeRrset(key(name, 5), anything(["x.example"]));
+    await put(name, ["x.example"], 5);
     const place = { zone: "store.test", name: key(name).name };
     expect(await store.putChallenge({ ...place, value: "v" }, 60)).toMatchObject({
       code: "invalid",
     });
     await store.putChallenge({ ...at, value: "v" }, 60);
-    await store.changeRrset({ ...at, type: 5 }, ({ hasChallenge }) => {
-      expect(hasChallenge).toBe(true);
+    const scope = { names: [at.name] };
+    await store.changeZone("store.test", scope, ({ challenged }) => {
+      expect(challenged).toEqual([at.name]);
       return { code: "invalid", reason: "" };
     });
   });

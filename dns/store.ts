@@ -1,6 +1,7 @@
 import type { Transaction } from "encore.dev/storage/sqldb";
 
 import type { Batch, Change } from "./core/catalog";
+import type { Row } from "./core/draft";
 import { db } from "./db";
 
 /** A page of the API; there is no paging yet, and a list must end somewhere. */
@@ -48,7 +49,7 @@ async function nextRevision(tx: Transaction): Promise<number> {
 
 export interface ZoneSeed {
   readonly zone: string;
-  readonly rrsets: readonly { name: string; type: number; ttl: number; values: string[] }[];
+  readonly rrsets: readonly Row[];
 }
 
 /** Make a zone with its first records; one that exists stays as it is. The revision to wait for. */
@@ -59,7 +60,7 @@ export async function putZone({ zone, rrsets }: ZoneSeed): Promise<number> {
       INSERT INTO zone (name, base, revision)
       VALUES (${zone}, extract(epoch FROM now())::bigint, ${revision})
       ON CONFLICT (name) DO NOTHING RETURNING name`;
-    for (const rrset of made ? rrsets : []) await upsertRrset(tx, { zone, ...rrset, revision });
+    if (made) await writeRows(tx, { zone, rows: rrsets, revision });
     return revision;
   });
 }
@@ -79,45 +80,93 @@ export interface RrsetRow extends RrsetKey {
   readonly values: string[];
 }
 
-/** What the zone has at a name: types with data, and whether a challenge stands there. */
-export interface AtName {
-  readonly types: number[];
-  readonly hasChallenge: boolean;
+/** What a change of a zone must see to be judged. */
+export interface Scope {
+  /** Names whose records are read; all of the zone when absent. */
+  readonly names?: readonly string[];
+  /** Also all NS, MX and SRV records: something that they may lead to goes away. */
+  readonly withPointers?: boolean;
 }
 
-/** The records to write, or why not; sees the name's data as it stays until the write. */
-type Decide = (at: AtName) => Refusal | { readonly ttl: number; readonly values: string[] };
+/** A zone as it stays until the change is written. */
+export interface ZoneState {
+  readonly rows: readonly Row[];
+  /** Names with a DNS-01 value, of those in scope. */
+  readonly challenged: readonly string[];
+  readonly base: number;
+  /** The revision that the change gets if it changes anything. */
+  readonly revision: number;
+}
 
-/** Write an RRset, or refuse. No values take it away. The revision to wait for. */
-export async function changeRrset(key: RrsetKey, decide: Decide): Promise<Refusal | number> {
+export interface ZoneChange {
+  /** RRsets to write; without values: to take away. */
+  readonly rows: readonly Row[];
+  /** Another base of the serial. */
+  readonly base?: number;
+}
+
+/** Write what `decide` makes of a zone, or nothing when it refuses. The revision to wait for. */
+export async function changeZone(
+  zone: string,
+  scope: Scope,
+  decide: (state: ZoneState) => Refusal | ZoneChange,
+): Promise<Refusal | number> {
   return inTransaction(async (tx) => {
     const revision = await nextRevision(tx);
-    const zone = await tx.queryRow`SELECT name FROM zone WHERE name = ${key.zone}`;
-    if (!zone) return { code: "not_found" as const, reason: `no zone "${key.zone}"` };
-    const decided = decide(await readAtName(tx, key));
+    const state = await readState(tx, { zone, scope, revision });
+    if (!state) return { code: "not_found" as const, reason: `no zone "${zone}"` };
+    const decided = decide(state);
     if ("code" in decided) return decided;
-    await upsertRrset(tx, { ...key, ...decided, revision });
+    await writeRows(tx, { zone, rows: decided.rows, revision });
+    const base = decided.base ?? state.base;
+    if (decided.rows.length === 0 && base === state.base) return revision;
+    await tx.exec`UPDATE zone SET revision = ${revision}, base = ${base} WHERE name = ${zone}`;
     return revision;
   });
 }
 
-async function readAtName(tx: Transaction, { zone, name }: RrsetKey): Promise<AtName> {
-  const row = await tx.queryRow<AtName>`
-    SELECT
-      COALESCE((SELECT array_agg(type) FROM rrset
-        WHERE zone = ${zone} AND name = ${name} AND cardinality(record) > 0), '{}') AS types,
-      EXISTS (SELECT 1 FROM challenge WHERE name = ${name} AND NOT gone) AS "hasChallenge"`;
-  return row!;
+interface StateRequest {
+  readonly zone: string;
+  readonly scope: Scope;
+  readonly revision: number;
 }
 
-async function upsertRrset(tx: Transaction, rrset: RrsetRow & { revision: number }): Promise<void> {
-  const { zone, name, type, ttl, values, revision } = rrset;
-  await tx.exec`
-    INSERT INTO rrset (zone, name, type, ttl, record, revision)
-    VALUES (${zone}, ${name}, ${type}, ${ttl}, ${values}, ${revision})
-    ON CONFLICT (zone, name, type)
-    DO UPDATE SET ttl = excluded.ttl, record = excluded.record, revision = excluded.revision`;
-  await touchZone(tx, zone, revision);
+async function readState(
+  tx: Transaction,
+  { zone, scope, revision }: StateRequest,
+): Promise<ZoneState | undefined> {
+  const head = await tx.queryRow<{ base: number }>`SELECT base FROM zone WHERE name = ${zone}`;
+  if (!head) return undefined;
+  const isWhole = scope.names === undefined;
+  const names = [...(scope.names ?? [])];
+  const rows = await tx.queryAll<Row>`
+    SELECT name, type, ttl, record AS "values" FROM rrset
+    WHERE zone = ${zone} AND cardinality(record) > 0
+      AND (${isWhole} OR name = ANY(${names})
+        OR (${scope.withPointers ?? false} AND type IN (2, 15, 33)))`;
+  const challenged = await tx.queryAll<{ name: string }>`
+    SELECT DISTINCT name FROM challenge
+    WHERE zone = ${zone} AND NOT gone AND (${isWhole} OR name = ANY(${names}))`;
+  return { rows, challenged: challenged.map(({ name }) => name), base: head.base, revision };
+}
+
+/** Rows of one statement: some megabytes at most. */
+const ROWS_A_STATEMENT = 500;
+
+async function writeRows(
+  tx: Transaction,
+  { zone, rows, revision }: { zone: string; rows: readonly Row[]; revision: number },
+): Promise<void> {
+  for (let at = 0; at < rows.length; at += ROWS_A_STATEMENT) {
+    const some = JSON.stringify(rows.slice(at, at + ROWS_A_STATEMENT));
+    await tx.exec`
+      INSERT INTO rrset (zone, name, type, ttl, record, revision)
+      SELECT ${zone}, name, type, ttl, ARRAY(SELECT jsonb_array_elements_text("values")), ${revision}
+      FROM jsonb_to_recordset(${some}::text::jsonb)
+        AS fresh (name text, type int, ttl int, "values" jsonb)
+      ON CONFLICT (zone, name, type)
+      DO UPDATE SET ttl = excluded.ttl, record = excluded.record, revision = excluded.revision`;
+  }
 }
 
 async function touchZone(tx: Transaction, zone: string, revision: number): Promise<void> {
