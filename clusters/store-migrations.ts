@@ -1,5 +1,6 @@
 import type { Transaction } from "encore.dev/storage/sqldb";
 
+import { failpoint } from "../shared/failpoint";
 import { decide as judge, type Decision, type DecisionStatus } from "./core/decision";
 import { commit, open, type Policy } from "./core/placement";
 import { db } from "./db";
@@ -64,6 +65,7 @@ export async function openMigration(request: OpenMigration): Promise<OpenOutcome
         from_cluster, to_cluster, from_generation, generation)
       VALUES (${migrationId}, 'open', ${replId}, ${name}, ${owner}, ${policy}, ${fromCluster},
         ${toCluster}, ${fromGeneration}, ${generation})`;
+    await failpoint("clusters.open.written", replId);
     return {
       migration: { replId, name, owner, policy, fromCluster, fromGeneration, generation },
     };
@@ -130,6 +132,7 @@ export async function decide(command: Decide): Promise<Decided | null> {
         return null;
       case "abort":
         await writeAbort(tx, migrationId);
+        await failpoint("clusters.abort.written", row?.replId ?? "");
         return { status: "aborted", seq: null };
       case "commit":
         return row && writeCommit(tx, row, command);
@@ -178,6 +181,7 @@ async function writeCommit(tx: Transaction, row: DecisionRow, command: Decide): 
   await tx.exec`
     UPDATE migration_decision SET status = 'committed', seq = ${seq}, decided_at = clock_timestamp()
     WHERE migration_id = ${migrationId} AND status = 'open'`;
+  await failpoint("clusters.commit.written", replId);
   return { status: "committed", seq };
 }
 

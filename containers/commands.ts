@@ -1,6 +1,7 @@
 import { api } from "encore.dev/api";
 import log from "encore.dev/log";
 
+import { failpoint, type Failpoint } from "../shared/failpoint";
 import { untilDrained } from "../shared/hosting";
 import { withSpan } from "../shared/trace";
 import { untilOpen } from "./local";
@@ -144,9 +145,11 @@ interface WakeResponse {
   reason: string;
 }
 
+type AnswerPoint<Name> = Name extends `containers.${infer Step}.answer` ? Step : never;
+
 /** One span for each command, in the trace of its move. */
 async function traced<T>(
-  step: string,
+  step: AnswerPoint<Failpoint>,
   { clusterId, replId, generation, traceparent }: Command,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -156,7 +159,11 @@ async function traced<T>(
     "stele.repl": replId,
     "stele.generation": generation,
   };
-  return await withSpan(`containers.${step}`, { parent: traceparent, attributes }, work);
+  return await withSpan(`containers.${step}`, { parent: traceparent, attributes }, async () => {
+    const result = await work();
+    await failpoint(`containers.${step}.answer`, replId);
+    return result;
+  });
 }
 
 /** What the choice of a mode needs to know of a repl. */
@@ -189,7 +196,8 @@ export const stage = api(
 export const copyFiles = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/copy-files" },
   async (command: CopyFilesRequest): Promise<CopyFilesResponse> => {
-    return await traced("copy_files", command, () => moves.copyFiles(command));
+    const step = command.final ? "copy_delta" : "copy_files";
+    return await traced(step, command, () => moves.copyFiles(command));
   },
 );
 

@@ -20,10 +20,10 @@ import {
   beginRound,
   type Copied,
   draftOf,
+  endRound,
   openDraft,
   type Place,
   putFile,
-  settle,
   type Source,
   summary,
   verifyRound,
@@ -96,7 +96,7 @@ async function drawOnce(job: DrawJob, ask: Ask, progress: Progress): Promise<Dra
   const round = beginRound(source, place, final);
   const files = [...releasedOf(source, place), ...round.files];
   await new Bringer(place, final, progress).bring(files, ask);
-  settle(round, place);
+  endRound(round, place, final);
   if (final) verifyRound((await readSource(ask)).manifest, place);
   return { ...round.copied, release: source.release };
 }

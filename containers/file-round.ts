@@ -19,8 +19,9 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
+import { failpointSync } from "../shared/failpoint";
 import {
   difference,
   type Difference,
@@ -248,6 +249,12 @@ export interface Round extends Prepared {
   readonly copied: Copied;
 }
 
+const stepOf = (final: boolean): "copy_files" | "copy_delta" =>
+  final ? "copy_delta" : "copy_files";
+
+/** A generation's folder lies in its repl's. */
+const replOf = ({ generationDir }: Place): string => basename(dirname(generationDir));
+
 /** Finds out what is to be done, and prepares it. */
 export function beginRound(
   { manifest, special, scannedAtMs, settled }: Source,
@@ -266,11 +273,18 @@ export function beginRound(
   ];
   const late = [...new Set(doubtful)].filter(({ path }) => !written.has(path));
   const prepared = prepare(change, there, place);
+  failpointSync(`containers.${stepOf(final)}.prepared`, replOf(place));
   return {
     ...prepared,
     files: [...prepared.files, ...late],
     copied: summary(manifest, [...change.write, ...late], special),
   };
+}
+
+/** All files have come. */
+export function endRound(round: Round, place: Place, final: boolean): void {
+  failpointSync(`containers.${stepOf(final)}.brought`, replOf(place));
+  settle(round, place);
 }
 
 /** When the first round looked: what was copied since then may be older than its time says. */
@@ -319,7 +333,7 @@ export function copy({ fromDir, generationDir, uid, final }: CopyJob): Copied {
   if (existsSync(manifestOf(fromDir))) {
     writeWhole(manifestOf(generationDir), readFileSync(manifestOf(fromDir), "utf8"));
   }
-  settle(round, place);
+  endRound(round, place, final);
   if (final) verifyRound(scan(from).manifest, place);
   return round.copied;
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import log from "encore.dev/log";
 
+import { failpoint } from "../shared/failpoint";
 import { untilQuiet } from "./acks";
 import { withSpan } from "../shared/trace";
 import { askForAbort } from "./authority";
@@ -128,6 +129,7 @@ export async function stage(
   const change = await decideInformed(store, replId, { kind: "stage", generation, peer }, details);
   await carryOut(store, replId, change.effects);
   if (change.outcome === "refused") return refused(change.reason);
+  await failpoint("containers.stage.row", replId);
   const ref = refOf(command, generation);
   await takeKept(store, ref);
   makeGenerationDir(ref, await uidOf(store, replId));
@@ -162,6 +164,7 @@ export async function copyFiles(
     const uid = await uidOf(store, replId);
     return { generationDir: makeGenerationDir(ref, uid), uid };
   });
+  await failpoint(`containers.${final ? "copy_delta" : "copy_files"}.copied`, replId);
   if (release) await store.putRelease(replId, generation, release);
   const reason = special.length > 0 ? `left out: ${special.slice(0, 10).join(", ")}` : "";
   return { ...copied, outcome: "done", reason };
@@ -191,6 +194,7 @@ async function freezeOnce(command: MoveCommand & { cut: boolean }): Promise<Free
   if (change.outcome === "refused") {
     return { outcome: "refused", wasRunning: false, reason: change.reason };
   }
+  await failpoint("containers.freeze.row", replId);
   const ref = refOf(command, change.row.generation);
   callOffStart(ref, STOPPED_FOR_MOVE);
   const frozen = await soon(markerOf(ref), () => stopFrozen(store, ref, command, change.version));
@@ -236,6 +240,7 @@ async function stopFrozen(
   if (!quiet) {
     await untilQuiet(store, replId, await store.cut(replId), { waitMs: CUT_MS });
   }
+  await failpoint("containers.freeze.quiet", replId);
   const route = await store.route(replId);
   if (route?.state !== "frozen" || route.frozenBy !== generation) {
     return { outcome: "refused", wasRunning, reason: "the move was called off meanwhile" };
@@ -259,6 +264,7 @@ export async function boot(command: MoveCommand): Promise<BootOutcome> {
     const leaseMs = config().startTimeoutMs + config().bootLeaseMs;
     if (!(await store.renewLease(replId, generation, leaseMs)))
       return await bootRefused(store, ref);
+    await failpoint("containers.boot.leased", replId);
     const container = await store.container(replId, generation);
     if (container?.state === "running" && containerDriver().isRunning(ref)) {
       const { upstreamHost, upstreamPort } = container;
@@ -292,6 +298,7 @@ export async function verify(command: MoveCommand): Promise<VerifyOutcome> {
   if (!(await containerDriver().probe(refOf(command, generation)))) {
     return { ...refused("the new container does not accept connections"), leaseUntil: "" };
   }
+  await failpoint("containers.verify.probed", replId);
   const until = Date.now() + config().bootLeaseMs;
   const leaseMs = config().bootLeaseMs + LEASE_SKEW_MS;
   if (!(await store.renewLease(replId, generation, leaseMs))) {
@@ -300,10 +307,16 @@ export async function verify(command: MoveCommand): Promise<VerifyOutcome> {
   return { ...DONE, leaseUntil: new Date(until).toISOString() };
 }
 
+type AppliedCommand = Extract<
+  RouteCommand,
+  { readonly kind: "activate" | "tombstone" | "unstage" | "thaw" }
+>;
+
 /** A command that is a change of the route and what follows from it. */
-async function apply(command: MoveCommand, change: RouteCommand): Promise<CommandOutcome> {
+async function apply(command: MoveCommand, change: AppliedCommand): Promise<CommandOutcome> {
   const store = clusterStore(command.clusterId);
   const decided = await store.decideRoute(command.replId, change);
+  await failpoint(`containers.${change.kind}.row`, command.replId);
   await carryOut(store, command.replId, decided.effects);
   return toResult(decided);
 }
@@ -358,6 +371,7 @@ export async function carryOut(
 /** Stops a container that may not run, and removes its files. Not there any more is no error. */
 export async function stopAndDiscard(store: ClusterStore, ref: ContainerRef): Promise<void> {
   await stopUnwanted(store, ref);
+  await failpoint("containers.unstage.stopped", ref.replId);
   await discardFiles(store, ref);
 }
 
@@ -396,6 +410,7 @@ export async function drainStep(store: ClusterStore, ref: ContainerRef): Promise
   const quiet = await store.isQuiet(replId, route.version);
   if (!quiet && late >= 0 && route.cutAt === null) await store.cut(replId);
   if (!quiet && late < CUT_MS) return false;
+  await failpoint("containers.drain_old.quiet", replId);
   await lock.run(markerOf(ref), async () => {
     const still = await store.container(replId, generation);
     if (still && isLive(still.state)) await stopLocked(store, ref, "it has moved");
@@ -440,11 +455,13 @@ export async function cleanup({
     isHere || route?.deleted
       ? null
       : await keepNewest(store, replId, { generations: old, leftFor });
+  await failpoint("containers.cleanup.kept", replId);
   for (const generation of old) {
     if (generation !== stays) {
       closeGenerationDir({ clusterId, replId, generation });
       await removeFolder({ directory: generationDir({ clusterId, replId, generation }) });
     }
+    await failpoint("containers.cleanup.removed", replId);
     await store.forgetGeneration(replId, generation);
   }
   return DONE;

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import log from "encore.dev/log";
 
+import { failpoint } from "../shared/failpoint";
 import { singleFlight } from "../shared/single-flight";
 import { withSpan } from "../shared/trace";
 import { untilQuiet } from "./acks";
@@ -16,6 +17,7 @@ import {
   type ContainerDriver,
   type ContainerRef,
   type DriverEvents,
+  type Incarnation,
   markerOf,
 } from "./drivers/driver";
 import { ProcessDriver } from "./drivers/process";
@@ -263,6 +265,7 @@ async function launch(
   makeGenerationDir(ref, uid);
   openGenerationDir(ref, uid);
   const port = await claimPort(store, ref);
+  await failpoint("containers.start.claimed", replId);
   const route = await store.route(replId);
   const spec = {
     ref,
@@ -274,12 +277,15 @@ async function launch(
     uid,
     startTimeoutMs: config().startTimeoutMs,
   };
-  const onSpawned = ({ pid, identity }: { pid: number; identity: string }): Promise<void> =>
-    store.spawned(replId, generation, pid, identity);
-  const started = await withSpan("containers.start_process", {}, () =>
+  const onSpawned = async ({ pid, identity }: Incarnation): Promise<void> => {
+    await failpoint("containers.start.spawned", replId);
+    await store.spawned(replId, generation, pid, identity);
+  };
+  const { upstream } = await withSpan("containers.start_process", {}, () =>
     containerDriver().start(spec, onSpawned, signal),
   );
-  return started.upstream;
+  await failpoint("containers.start.listening", replId);
+  return upstream;
 }
 
 /**
@@ -339,7 +345,9 @@ export async function stopLocked(
 ): Promise<void> {
   const ref = refOf(store, replId, generation);
   await store.stopping(replId, generation);
+  await failpoint("containers.stop.row", replId);
   await containerDriver().stop(ref, config().stopGraceMs);
+  await failpoint("containers.stop.gone", replId);
   await store.ended(replId, generation, { ...STOPPED, reason });
   appendToLog(ref, `stopped: ${reason}`);
 }

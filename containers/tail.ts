@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import log from "encore.dev/log";
 
 import { backoffMs } from "../shared/backoff";
+import { failpoint } from "../shared/failpoint";
 import { isShuttingDown } from "../shared/hosting";
 import { singleFlight } from "../shared/single-flight";
 import { type LogEntry, readLog, TAIL_LIMIT } from "./authority";
@@ -166,7 +167,10 @@ export async function applyToCluster(
     if (entry.kind === "cluster" && entry.cluster) await store.setPeer(entry.cluster);
     else if (entry.kind === "hostname" && entry.hostname !== null) {
       await store.setHostname(entry.hostname, entry.present ? (entry.replId ?? "") : "");
-    } else await applyPlacement(store, entry, known);
+    } else {
+      await applyPlacement(store, entry, known);
+      if (entry.kind === "moved") await failpoint("containers.tail.applied", entry.replId ?? "");
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { columns } from "../cli/format";
 import { settings as clusters } from "../clusters/settings";
 import { settings as containers } from "../containers/settings";
 import { settings as dns } from "../dns/settings";
+import { settings as migrations } from "../migrations/settings";
 import { settings as proxy } from "../proxy/settings";
 import { settings as channel } from "../shared/channel/settings";
 import { type Setting, settingsFaults, type SettingsTable } from "../shared/settings";
@@ -11,6 +12,7 @@ import { settings as laptop } from "./settings";
 const ROOMS: ReadonlyArray<readonly [room: string, table: SettingsTable]> = [
   ["laptop", laptop],
   ["clusters", clusters],
+  ["migrations", migrations],
   ["containers", containers],
   ["proxy", proxy],
   ["dns", dns],
@@ -18,7 +20,13 @@ const ROOMS: ReadonlyArray<readonly [room: string, table: SettingsTable]> = [
 ];
 
 /** Ours by name, but read by something else: the command line, the tests, the runtime itself. */
-const READ_ELSEWHERE = ["STELE_API", "STELE_DNS", "STELE_E2E", "STELE_TEST_COUNTS"];
+const READ_ELSEWHERE = [
+  "STELE_API",
+  "STELE_DNS",
+  "STELE_E2E",
+  "STELE_FAILPOINTS_DIR",
+  "STELE_TEST_COUNTS",
+];
 const READ_ELSEWHERE_PREFIXES = ["STELE_SECRET_", "STELE_DATABASE_"];
 
 export interface RoomSettings {

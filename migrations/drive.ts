@@ -1,4 +1,5 @@
 import { backoffMs } from "../shared/backoff";
+import { failpoint } from "../shared/failpoint";
 import { withSpan } from "../shared/trace";
 import type { Control, Interruption } from "./control";
 import {
@@ -93,6 +94,9 @@ class Drive {
 
   async run(): Promise<LetGo | undefined> {
     if (this.work.row.abortRequested) this.driving.control.raise("abort");
+    if (this.state.phase === "requested") {
+      await failpoint("migrations.requested", this.work.row.replId);
+    }
     const found = this.work.row.resumed ? await this.recall() : undefined;
     if (found && !(await this.take(found))) return { letGo: "lost" };
     while (!isTerminal(this.state.phase)) {
@@ -157,7 +161,12 @@ class Drive {
     return withSpan(
       `migration.${effect}`,
       { parent: this.traceparent, attributes },
-      (traceparent) => CARRY_OUT[effect](this.work, this.driving.outside, traceparent),
+      async (traceparent) => {
+        await failpoint(`migrations.${effect}.before`, row.replId);
+        const outcome = await CARRY_OUT[effect](this.work, this.driving.outside, traceparent);
+        await failpoint(`migrations.${effect}.after`, row.replId);
+        return outcome;
+      },
     );
   }
 

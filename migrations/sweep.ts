@@ -13,6 +13,7 @@ import { MOVED_VERSION } from "./core/moved-event";
 import { createEvacuator } from "./evacuator";
 import { createGate } from "./gate";
 import { setEvacuator, setWorker } from "./kick";
+import { config } from "./settings";
 import * as store from "./store";
 import { begin, claim, note, progress, release } from "./store-evacuations";
 import { createSurveyor } from "./survey";
@@ -20,12 +21,6 @@ import { replMoved } from "./topics";
 
 /** A quarter of the lease: three renewals may fail before another process takes over. */
 const TICK_MS = 500;
-
-/**
- * So many repls have their requests held at once: copies and boots that share a machine make each
- * other's holds longer, and those of all too long.
- */
-const MAX_FROZEN = 2;
 
 /** Before the commit these end a migration; afterwards everything is tried until it works. */
 const REFUSALS: readonly ErrCode[] = [
@@ -57,7 +52,7 @@ const coordinator = createCoordinator({
     now: () => Date.now(),
   },
   leaseOwner: randomUUID(),
-  freezeGate: createGate(MAX_FROZEN),
+  freezeGate: createGate(config().maxFrozen),
   log,
   random: Math.random,
   announce: (migrationId) => {
