@@ -140,6 +140,21 @@ export interface Rrset {
   readonly values: readonly string[];
 }
 
+/** A zone in master format. */
+export interface ZoneFile {
+  readonly zone: string;
+  readonly serial: number;
+  readonly text: string;
+}
+
+/** What the import of a zone file changed, in RRsets. */
+export interface Imported {
+  readonly serial: number;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+}
+
 export interface Domain {
   readonly hostname: string;
   readonly replId: string;

@@ -50,7 +50,7 @@ describe("parse()", () => {
   it.each([
     [["frobnicate"], 'unknown command "frobnicate": stele --help lists them'],
     [["domain"], '"domain" is a group: domain add, domain verify, domain ls, domain rm'],
-    [["dns", "get"], 'unknown command "dns get": dns set, dns rm, dns ls'],
+    [["dns", "get"], 'unknown command "dns get": dns set, dns rm, dns ls, dns export, dns import'],
     [["move"], "stele move <app> [<cluster>]: <app> is missing"],
     [["where", "a", "b"], 'stele where <app>: "b" is one too many'],
     [["ls", "--bogus"], "unknown option '--bogus': see stele ls --help"],

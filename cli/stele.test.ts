@@ -177,6 +177,12 @@ const answers: Readonly<Record<string, unknown>> = {
     items: [{ zone: "repl.test", name: "www.repl.test", type: "TXT", ttl: 60, values: ["a", "b"] }],
   },
   "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT": {},
+  "GET /v1/dns/zones/repl.test/file": {
+    zone: "repl.test",
+    serial: 7,
+    text: "$ORIGIN repl.test.\n",
+  },
+  "PUT /v1/dns/zones/repl.test/file": { serial: 9, rrsets: 3, added: 1, changed: 2, removed: 0 },
   "GET /v1/repls/habc234defgh/logs": {
     items: [
       { at: null, line: "one" },
@@ -330,6 +336,20 @@ describe("what the commands ask", () => {
       request: "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT",
       body: JSON.stringify({ ttl: 5, values: ['"one"', '"two"'] }),
     });
+  });
+});
+
+describe("zone files", () => {
+  it("are written to standard output or to a file, and read from one", async () => {
+    const shown = await stele("dns export repl.test");
+    expect(shown).toMatchObject({ code: 0, out: "$ORIGIN repl.test.\n" });
+    const file = join(directory, "repl.test.zone");
+    await stele(`dns export repl.test ${file}`);
+    const { code, out } = await stele(`dns import repl.test ${file}`);
+    expect([code, out]).toEqual([0, "repl.test: 1 RRsets added, 2 changed, 0 removed, serial 9\n"]);
+    expect(seen.at(-1)?.body).toBe(JSON.stringify({ text: "$ORIGIN repl.test.\n", dryRun: false }));
+    const missing = await stele(`dns import repl.test ${file}.gone`);
+    expect([missing.code, missing.err]).toEqual([1, expect.stringContaining("ENOENT")]);
   });
 });
 

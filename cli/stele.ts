@@ -8,6 +8,7 @@ import { moveCommands } from "./commands/move";
 import { nameCommands } from "./commands/names";
 import { statusCommands } from "./commands/status";
 import { tombstoneCommands } from "./commands/tombstones";
+import { zoneFileCommands } from "./commands/zone-files";
 import { openContext, type Surroundings } from "./context";
 import { demoCommands } from "./demo/demo";
 import { Failure } from "./failure";
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   ...moveCommands,
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
+  ...zoneFileCommands,
   ...clusterCommands,
   ...evacuateCommands,
   ...tombstoneCommands,

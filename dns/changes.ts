@@ -14,12 +14,20 @@ export interface Edit {
   readonly edit: (draft: Draft, state: ZoneState) => Refusal | undefined;
   /** Another base of the serial, for what the draft has become. */
   readonly rebase?: (draft: Draft, state: ZoneState) => number;
+  /** Only judge it. */
+  readonly isDry?: boolean;
 }
 
 export const refusal = (reason: string): Refusal => ({ code: "invalid", reason });
 
 /** Change a zone as a whole or not at all. When this returns, this instance answers it. */
-export async function changeZone({ zone, scope, edit, rebase }: Edit): Promise<Refusal | Draft> {
+export async function changeZone({
+  zone,
+  scope,
+  edit,
+  rebase,
+  isDry,
+}: Edit): Promise<Refusal | Draft> {
   let draft: Draft | undefined;
   const outcome = await store.changeZone(formatName(zone), scope, (state) => {
     draft = new Draft(zone, state.rows);
@@ -29,6 +37,7 @@ export async function changeZone({ zone, scope, edit, rebase }: Edit): Promise<R
     if (refused) return refused;
     const fault = faultOfDraft(draft, { hasChallenge, isDerived, isAlias });
     if (fault !== undefined) return refusal(fault);
+    if (isDry) return { rows: [] };
     const base = rebase?.(draft, state);
     return { rows: draft.changes(), ...(base === undefined ? {} : { base }) };
   });

@@ -86,6 +86,8 @@ export interface Scope {
   readonly names?: readonly string[];
   /** Also all NS, MX and SRV records: something that they may lead to goes away. */
   readonly withPointers?: boolean;
+  /** A zone that is missing is made by the change, if it changes anything. */
+  readonly mayMake?: boolean;
 }
 
 /** A zone as it stays until the change is written. */
@@ -94,6 +96,8 @@ export interface ZoneState {
   /** Names with a DNS-01 value, of those in scope. */
   readonly challenged: readonly string[];
   readonly base: number;
+  /** Of the last change; null for a zone that is not there yet. */
+  readonly lastRevision: number | null;
   /** The revision that the change gets if it changes anything. */
   readonly revision: number;
 }
@@ -117,10 +121,12 @@ export async function changeZone(
     if (!state) return { code: "not_found" as const, reason: `no zone "${zone}"` };
     const decided = decide(state);
     if ("code" in decided) return decided;
-    await writeRows(tx, { zone, rows: decided.rows, revision });
     const base = decided.base ?? state.base;
     if (decided.rows.length === 0 && base === state.base) return revision;
-    await tx.exec`UPDATE zone SET revision = ${revision}, base = ${base} WHERE name = ${zone}`;
+    await tx.exec`
+      INSERT INTO zone (name, base, revision) VALUES (${zone}, ${base}, ${revision})
+      ON CONFLICT (name) DO UPDATE SET base = excluded.base, revision = excluded.revision`;
+    await writeRows(tx, { zone, rows: decided.rows, revision });
     return revision;
   });
 }
@@ -135,8 +141,10 @@ async function readState(
   tx: Transaction,
   { zone, scope, revision }: StateRequest,
 ): Promise<ZoneState | undefined> {
-  const head = await tx.queryRow<{ base: number }>`SELECT base FROM zone WHERE name = ${zone}`;
-  if (!head) return undefined;
+  const known = await tx.queryRow<{ base: number; lastRevision: number }>`
+    SELECT base, revision AS "lastRevision" FROM zone WHERE name = ${zone}`;
+  if (!known && !scope.mayMake) return undefined;
+  const head = known ?? { base: await freshBase(tx), lastRevision: null };
   const isWhole = scope.names === undefined;
   const names = [...(scope.names ?? [])];
   const rows = await tx.queryAll<Row>`
@@ -147,7 +155,13 @@ async function readState(
   const challenged = await tx.queryAll<{ name: string }>`
     SELECT DISTINCT name FROM challenge
     WHERE zone = ${zone} AND NOT gone AND (${isWhole} OR name = ANY(${names}))`;
-  return { rows, challenged: challenged.map(({ name }) => name), base: head.base, revision };
+  return { rows, challenged: challenged.map(({ name }) => name), ...head, revision };
+}
+
+/** The seconds of now, so that a zone that is made anew has a later serial than it had before. */
+async function freshBase(tx: Transaction): Promise<number> {
+  const row = await tx.queryRow<{ base: number }>`SELECT extract(epoch FROM now())::bigint AS base`;
+  return row!.base;
 }
 
 /** Rows of one statement: some megabytes at most. */
@@ -177,6 +191,22 @@ export async function findRrset({ zone, name, type }: RrsetKey): Promise<RrsetRo
   return db.queryRow<RrsetRow>`
     SELECT zone, name, type, ttl, record AS "values" FROM rrset
     WHERE zone = ${zone} AND name = ${name} AND type = ${type} AND cardinality(record) > 0`;
+}
+
+/** All records of a zone, and its counters, as of one moment; null when there is no such zone. */
+export async function readZone(zone: string): Promise<ZoneData | null> {
+  return db.queryRow<ZoneData>`
+    SELECT base, revision, COALESCE((
+      SELECT jsonb_agg(jsonb_build_object(
+        'name', name, 'type', type, 'ttl', ttl, 'values', to_jsonb(record)))
+      FROM rrset WHERE zone = ${zone} AND cardinality(record) > 0), '[]') AS rows
+    FROM zone WHERE name = ${zone}`;
+}
+
+export interface ZoneData {
+  readonly base: number;
+  readonly revision: number;
+  readonly rows: readonly Row[];
 }
 
 export async function listRrsets(zone: string): Promise<RrsetRow[]> {

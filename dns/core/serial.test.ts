@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { isAfter, serialOf } from "./serial";
+import { baseAsked, baseFor, isAfter, serialOf } from "./serial";
 
 describe("serials", () => {
   it.each([
@@ -12,6 +12,16 @@ describe("serials", () => {
     [0x80000000, 0, false], // undefined in RFC 1982
   ])("%i after %i is %s", (a, b, expected) => {
     expect(isAfter(a, b)).toBe(expected);
+  });
+
+  it("become what is asked for when that is later, and stay otherwise", () => {
+    const [base, before] = [1_000, 1_005];
+    const now = [7, 2];
+    expect(serialOf(baseAsked(2_026_112_101, before, now, base), ...now)).toBe(2_026_112_101);
+    expect(baseAsked(1_005, before, now, base)).toBe(base);
+    expect(baseAsked(999, before, now, base)).toBe(base);
+    expect(serialOf(baseFor(3, ...now), ...now)).toBe(3);
+    expect(baseFor(3, ...now)).toBeGreaterThanOrEqual(0);
   });
 
   it("rise with every counter, across the end of the range", () => {

@@ -16,3 +16,16 @@ export function isAfter(a: number, b: number): boolean {
   const distance = (a - b + MODULUS) % MODULUS;
   return distance > 0 && distance < HALF;
 }
+
+/** The base that makes `serial` of these counters. */
+export function baseFor(serial: number, ...counters: readonly number[]): number {
+  return (serial - serialOf(0, ...counters) + MODULUS) % MODULUS;
+}
+
+/**
+ * The base with which a change shows the serial that a zone file asks for, when that is later than
+ * what was shown (`before`) and so may be the next; else the base stays.
+ */
+export function baseAsked(asked: number, before: number, now: readonly number[], base: number) {
+  return isAfter(asked, before) ? baseFor(asked, ...now) : base;
+}
