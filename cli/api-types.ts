@@ -118,6 +118,8 @@ export interface ProxyInstance {
   readonly connections: number;
   readonly inFlight: number;
   readonly held: number;
+  readonly heldBytes: number;
+  readonly holdsRefused: number;
   readonly requests: number;
   readonly forwarded: number;
 }

@@ -71,7 +71,9 @@ const proxy = {
   routes: 1,
   connections: 2,
   inFlight: 0,
-  held: 0,
+  held: 3,
+  heldBytes: 2048,
+  holdsRefused: 17,
   requests: 1234,
   forwarded: 5,
 };

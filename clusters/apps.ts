@@ -42,8 +42,12 @@ export interface ProxyInstance {
   ackedVersion: number;
   connections: number;
   inFlight: number;
-  /** Requests that wait for a route or a start. */
+  /** Requests that wait for a route, a start or an answer. */
   held: number;
+  /** What they have together, as far as it was read. */
+  heldBytes: number;
+  /** Requests that were answered 503 since its worker started, since too many waited. */
+  holdsRefused: number;
   /** Since its worker started. */
   requests: number;
   /** Of these, sent on to another cluster. */

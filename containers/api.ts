@@ -73,6 +73,8 @@ interface ProxyList {
     connections: number;
     inFlight: number;
     held: number;
+    heldBytes: number;
+    holdsRefused: number;
     requests: number;
     forwarded: number;
   }[];

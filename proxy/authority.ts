@@ -1,11 +1,11 @@
 import type { Found, LookupQuery } from "./questions";
 import { LIMITS } from "./core/limits";
 import type { Exchange } from "./exchange";
+import type { Table } from "./table";
 
-/** A question to the authority and, later, its answer. */
+/** A question to the authority and, later, its answer. Whoever asks waits for it by its identity. */
 export interface Ask {
   readonly key: string;
-  readonly waiting: Set<Exchange>;
   answered: boolean;
   /** Undefined once answered: the authority cannot be reached. */
   placement: Found | undefined;
@@ -29,7 +29,7 @@ export class Authority {
     const known = this.asks.get(key);
     if (known !== undefined && (!known.answered || now < known.expires)) return known;
     if (this.running >= LIMITS.lookups) return undefined;
-    const ask: Ask = { key, waiting: new Set(), answered: false, placement: undefined, expires: 0 };
+    const ask: Ask = { key, answered: false, placement: undefined, expires: 0 };
     this.asks.set(key, ask);
     this.running++;
     this.lookup(key, query);
@@ -54,15 +54,30 @@ export class Authority {
     if (this.asks.get(key)?.answered === true) this.asks.delete(key);
   }
 
-  /** Drops old answers; hands out who has waited for too long. */
-  tick(now: number): Exchange[] {
-    const late: Exchange[] = [];
+  /** Drops old answers. */
+  tick(now: number): void {
     for (const [key, ask] of this.asks) {
-      for (const exchange of ask.waiting) if (exchange.deadline <= now) late.push(exchange);
-      const old =
+      const isOld =
         ask.answered && (ask.expires <= now || this.asks.size > LIMITS.lookupCacheEntries);
-      if (old) this.asks.delete(key);
+      if (isOld) this.asks.delete(key);
     }
-    return late;
+  }
+}
+
+/** By what is known of the repl: its id, or else the name that was asked for. */
+export function queryFor({ repl, hop, head }: Exchange, table: Table): LookupQuery {
+  const empty = { replId: "", name: "", owner: "", hostname: "" };
+  const replId = repl?.id ?? hop?.replId;
+  if (replId !== undefined) return { ...empty, replId };
+  const { key } = table.resolve(head.host);
+  switch (key.kind) {
+    case "id":
+      return { ...empty, replId: key.replId };
+    case "name":
+      return { ...empty, name: key.name, owner: key.owner };
+    case "hostname":
+      return { ...empty, hostname: key.hostname };
+    case "none":
+      return empty;
   }
 }

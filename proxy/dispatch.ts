@@ -1,16 +1,17 @@
-import type { ErrorCode } from "./core/errors";
 import { mayDial } from "./core/dial";
-import { holdUntil, mayHold } from "./core/hold";
-import { type HostKey } from "./core/hostname";
+import { type HoldBounds, holdUntil } from "./core/hold";
 import { LIMITS } from "./core/limits";
 import { type Decision, decide, decideWith } from "./core/route";
-import { Authority } from "./authority";
+import { Authority, queryFor } from "./authority";
 import { type Exchange, Phase } from "./exchange";
+import { Holding } from "./holding";
 import type { HopKeys } from "./hop-keys";
 import type { IdentitySource } from "./identity";
-import type { Found, LookupQuery, Requests, WakeOutcome } from "./questions";
-import type { Hit, Repl, Table } from "./table";
-import { Target } from "./upstream";
+import { Peers } from "./peers";
+import type { Found, Requests, WakeOutcome } from "./questions";
+import { type Hit, Repl, type Table } from "./table";
+import type { Target } from "./upstream";
+import { Waker } from "./waker";
 
 interface Clock {
   readonly now: number;
@@ -25,33 +26,31 @@ interface DispatcherOptions {
   readonly identity: IdentitySource;
   readonly clock: Clock;
   readonly holdMs: number;
+  readonly holdBounds: HoldBounds;
 }
 
-/** Between two wakes that said "running" while the route still says asleep, or could not be asked. */
-const REWAKE_MS = 100;
-const WAKE_FAULT_MS = 5_000;
 /** Between two questions to an authority that is away. */
 const ASK_AGAIN_MS = 250;
 /** A peer's proxy that restarts is back within a hold: so far apart is it tried again. */
 const PEER_RETRY_MS = 150;
 const MAX_DIALS = 3;
 
+/** Waited for by whoever was refused: the routes as they are in the database. */
+const READING = {};
+/** Waited for by whoever the authority could not be asked about: the next try. */
+const NEXT_TRY = {};
+
 /** Places requests: serve, hold, wake, ask, forward or refuse. Knows no bytes. */
 export class Dispatcher {
   leaseUntil = 0;
-  held = 0;
   forwarded = 0;
-  private heldBytes = 0;
-  /** Requests that wait for a peer that refuses connections. */
-  private redialling = 0;
+  readonly holding: Holding;
+  readonly peers: Peers;
+  private readonly waker: Waker;
   private readonly touched = new Set<Repl>();
   /** Repls that may have open connections. */
   private readonly serving = new Set<Repl>();
-  /** Who waits for a repl's route or start, in the order of arrival. */
-  private readonly queues = new Map<Repl, Set<Exchange>>();
   private readonly authority: Authority;
-  private readonly rereads = new Set<Exchange>();
-  private readonly peers = new Map<string, Target>();
 
   private readonly self: string;
   private readonly table: Table;
@@ -70,6 +69,14 @@ export class Dispatcher {
     this.identity = options.identity;
     this.clock = options.clock;
     this.holdMs = options.holdMs;
+    this.holding = new Holding({ bounds: options.holdBounds, clock: options.clock });
+    this.peers = new Peers(options);
+    this.waker = new Waker({
+      ...options,
+      holding: this.holding,
+      mayWake: () => this.leased,
+      reconsider: (repl) => this.reconsider(repl),
+    });
   }
 
   get leased(): boolean {
@@ -112,7 +119,18 @@ export class Dispatcher {
   /** Decides by what is known now, and acts on it. */
   place(exchange: Exchange): void {
     if (exchange.phase !== Phase.Waiting) return;
+    if (this.isLastInLine(exchange)) return;
     this.act(exchange, this.decision(exchange));
+  }
+
+  /** While those who were held are let through, nobody overtakes them; unless too many wait for that. */
+  private isLastInLine(exchange: Exchange): boolean {
+    const { repl } = exchange;
+    if (repl?.releasing !== true || this.holding.sizeOf(repl) === 0) return false;
+    if (this.holding.waitsFor(exchange, repl)) return false;
+    if (!this.holding.hasRoomFor(exchange, repl)) return false;
+    this.wait(exchange, repl, false);
+    return true;
   }
 
   private decision(exchange: Exchange): Decision {
@@ -156,7 +174,7 @@ export class Dispatcher {
       this.wait(exchange, repl, false);
       return;
     }
-    this.leaveQueue(exchange);
+    this.holding.leave(exchange);
     this.touched.add(repl);
     this.serving.add(repl);
     repl.inFlight++;
@@ -164,13 +182,13 @@ export class Dispatcher {
   }
 
   private forward(exchange: Exchange, peerId: string, minGeneration: number): void {
-    const target = this.peerTarget(peerId);
+    const target = this.peers.target(peerId);
     const replId = exchange.repl?.id ?? exchange.placement?.replId ?? "";
     if (target === undefined || replId === "") {
       exchange.fail("peer_unreachable");
       return;
     }
-    this.leaveQueue(exchange);
+    this.holding.leave(exchange);
     if (exchange.repl !== undefined) this.touched.add(exchange.repl);
     if (exchange.repl?.route?.state === "tombstone") exchange.repl.byTombstone++;
     exchange.forwardMin = minGeneration;
@@ -178,76 +196,15 @@ export class Dispatcher {
     exchange.start(target, exchange.dials > 0);
   }
 
-  private peerTarget(peerId: string): Target | undefined {
-    const row = this.table.peers.get(peerId);
-    const host = row?.ingress[0] ?? "";
-    const port = row?.httpPort ?? 0;
-    const known = this.peers.get(peerId);
-    if (known !== undefined && known.host === host && known.port === port) return known;
-    known?.retire();
-    this.peers.delete(peerId);
-    if (row === undefined || row.removed || peerId === this.self || !mayDial(host, port)) {
-      return undefined;
-    }
-    const target = new Target({ host, port, generation: 0, peer: peerId });
-    this.peers.set(peerId, target);
-    return target;
-  }
-
-  /** The value of Stele-Hop for an exchange on its way to a peer. */
-  hopField(exchange: Exchange): string {
-    const { clock } = this;
-    const waited = exchange.heldSince > 0 ? exchange.heldSince + this.holdMs - clock.now : 0;
-    const replId = exchange.repl?.id ?? exchange.placement?.replId ?? "";
-    return this.hopKeys.sign(
-      {
-        from: this.self,
-        to: exchange.target?.peer ?? "",
-        replId,
-        minGeneration: exchange.forwardMin,
-        hops: exchange.hops + 1,
-        at: clock.unixMs,
-        holdUntil: exchange.hop?.holdUntil || (waited > 0 ? clock.unixMs + Math.ceil(waited) : 0),
-        clientIp: exchange.clientIp,
-        proto: exchange.hop?.proto ?? "http",
-        requestId: exchange.requestId,
-      },
-      {
-        method: exchange.head.method,
-        hostname: this.table.resolve(exchange.head.host).hostname,
-        target: exchange.head.target,
-      },
-    );
-  }
-
   // Waiting.
 
   private wait(exchange: Exchange, repl: Repl, waking: boolean): void {
-    const { now } = this.clock;
     exchange.waitsForWake = waking;
-    const queue = this.queues.get(repl) ?? new Set();
-    if (exchange.queue === queue) {
-      exchange.deadline = this.waitUntil(exchange);
-      return;
-    }
-    const bytes = exchange.head.text.length + exchange.visitor.aheadBytes;
-    const inRepl = queue.size;
-    if (!mayHold({ inRepl, inProcess: this.held, bytes: this.heldBytes + bytes })) {
-      exchange.fail("hold_full");
-      return;
-    }
-    this.leaveQueue(exchange);
-    queue.add(exchange);
-    this.queues.set(repl, queue);
-    exchange.queue = queue;
     exchange.repl = repl;
-    exchange.heldBytes = bytes;
-    if (exchange.heldSince === 0) exchange.heldSince = now;
-    exchange.deadline = this.waitUntil(exchange);
-    if (!exchange.requestDone) exchange.visitor.pauseBody();
-    this.held++;
-    this.heldBytes += bytes;
-    this.touched.add(repl);
+    if (exchange.heldSince === 0) exchange.heldSince = this.clock.now;
+    const fault = waking ? "wake_timeout" : "hold_expired";
+    const wait = { place: repl, until: this.waitUntil(exchange), fault } as const;
+    if (this.holding.enter(exchange, wait)) this.touched.add(repl);
   }
 
   /** A start takes what it takes; holds in a row, here and at a peer, do not add up. */
@@ -259,35 +216,22 @@ export class Dispatcher {
     return Math.min(holdUntil(heldSince, false, left), heldSince + this.holdMs);
   }
 
-  /** Takes an exchange out of whatever it waits in. */
-  leaveQueue(exchange: Exchange): void {
-    const { queue, repl } = exchange;
-    if (queue === undefined) return;
-    queue.delete(exchange);
-    exchange.queue = undefined;
-    exchange.deadline = 0;
-    if (repl === undefined || queue !== this.queues.get(repl)) return;
-    this.held--;
-    this.heldBytes -= exchange.heldBytes;
-    exchange.heldMs = Math.ceil(this.clock.now - exchange.heldSince);
-    if (queue.size === 0) this.queues.delete(repl);
-  }
-
   /** Looks at a repl's waiting requests again, in the order of their arrival. */
   reconsider(repl: Repl): void {
-    const queue = this.queues.get(repl);
+    const { holding } = this;
     let released = 0;
-    for (const exchange of Array.from(queue ?? [])) {
-      if (exchange.queue !== queue) continue;
+    for (const exchange of holding.waitingFor(repl)) {
+      if (!holding.waitsFor(exchange, repl)) continue;
       const decision = this.decision(exchange);
-      const stays = decision.action === "hold" || (decision.action === "serve" && !this.leased);
-      if (stays) exchange.waitsForWake = false;
-      else if (released < LIMITS.releaseBatch) {
+      if (decision.action === "hold" || (decision.action === "serve" && !this.leased)) {
+        exchange.waitsForWake = false;
+        holding.enter(exchange, { place: repl, until: exchange.deadline, fault: "hold_expired" });
+      } else if (released < LIMITS.releaseBatch) {
         this.act(exchange, decision);
-        if (exchange.queue !== queue) released++;
+        if (!holding.waitsFor(exchange, repl)) released++;
       }
     }
-    if (released === LIMITS.releaseBatch && this.queues.has(repl)) this.releaseLater(repl);
+    if (released === LIMITS.releaseBatch && holding.sizeOf(repl) > 0) this.releaseLater(repl);
   }
 
   private releaseLater(repl: Repl): void {
@@ -300,50 +244,25 @@ export class Dispatcher {
   }
 
   reconsiderAll(): void {
-    for (const repl of Array.from(this.queues.keys())) this.reconsider(repl);
+    for (const place of this.holding.places()) {
+      if (place instanceof Repl) this.reconsider(place);
+    }
   }
 
   private wakeAndWait(exchange: Exchange, repl: Repl): void {
-    if (repl.wakeFault !== undefined && this.clock.now < repl.wakeFaultUntil) {
-      exchange.fail(repl.wakeFault);
+    const fault = this.waker.faultOf(repl);
+    if (fault !== undefined) {
+      exchange.fail(fault);
       return;
     }
     this.wait(exchange, repl, true);
-    if (exchange.queue !== undefined) this.wake(repl, exchange);
+    if (this.holding.waitsFor(exchange, repl)) this.waker.wake(repl, exchange);
   }
 
-  private wake(repl: Repl, { requestId, head }: Exchange): void {
-    if (repl.waking || !this.leased) return;
-    repl.waking = true;
-    this.requests.wake(repl.id, { requestId, traceparent: head.traceparent });
-  }
-
-  /** The answer to `wake`. Routes that it changed have been applied before. */
+  /** The answer to `wake`. */
   woke(replId: string, outcome: WakeOutcome): void {
     const repl = this.table.get(replId);
-    if (repl === undefined) return;
-    if (outcome === "failed" || outcome === "none") {
-      repl.waking = false;
-      this.wakeFailed(repl, outcome === "failed" ? "wake_failed" : "no_container");
-      return;
-    }
-    const asleep = repl.route?.state === "active" && !repl.route.awake;
-    if (!asleep && outcome !== "unreachable") {
-      repl.waking = false;
-      this.reconsider(repl);
-      return;
-    }
-    setTimeout(() => {
-      repl.waking = false;
-      this.reconsider(repl);
-    }, REWAKE_MS);
-  }
-
-  private wakeFailed(repl: Repl, fault: ErrorCode): void {
-    repl.wakeFault = fault;
-    repl.wakeFaultUntil = this.clock.now + (fault === "wake_failed" ? WAKE_FAULT_MS : 0);
-    for (const exchange of Array.from(this.queues.get(repl) ?? []))
-      if (exchange.waitsForWake) exchange.fail(fault);
+    if (repl !== undefined) this.waker.woke(repl, outcome);
   }
 
   // The authority.
@@ -351,10 +270,10 @@ export class Dispatcher {
   private ask(exchange: Exchange): void {
     if (exchange.placement !== undefined) {
       // What was answered is older than what the request proves.
-      this.authority.forget(this.queryOf(exchange));
+      this.authority.forget(queryFor(exchange, this.table));
       exchange.placement = undefined;
     }
-    const ask = this.authority.ask(this.queryOf(exchange), this.clock.now);
+    const ask = this.authority.ask(queryFor(exchange, this.table), this.clock.now);
     if (ask === undefined) {
       exchange.fail("authority_unreachable");
       return;
@@ -363,35 +282,16 @@ export class Dispatcher {
       this.answered(exchange, ask.placement);
       return;
     }
-    this.leaveQueue(exchange);
-    ask.waiting.add(exchange);
-    exchange.queue = ask.waiting;
-    exchange.deadline = this.clock.now + this.holdMs;
-    if (!exchange.requestDone) exchange.visitor.pauseBody();
-  }
-
-  private queryOf(exchange: Exchange): LookupQuery {
-    const empty = { replId: "", name: "", owner: "", hostname: "" };
-    if (exchange.repl !== undefined) return { ...empty, replId: exchange.repl.id };
-    if (exchange.hop !== undefined) return { ...empty, replId: exchange.hop.replId };
-    const key: HostKey = this.table.resolve(exchange.head.host).key;
-    switch (key.kind) {
-      case "id":
-        return { ...empty, replId: key.replId };
-      case "name":
-        return { ...empty, name: key.name, owner: key.owner };
-      case "hostname":
-        return { ...empty, hostname: key.hostname };
-      case "none":
-        return empty;
-    }
+    const until = this.clock.now + this.holdMs;
+    this.holding.enter(exchange, { place: ask, until, fault: "authority_unreachable" });
   }
 
   /** The answer to `lookup`; undefined when the authority cannot be reached. */
   found(key: string, placement: Found | undefined): void {
     const ask = this.authority.answer(key, placement, this.clock.now);
-    for (const exchange of Array.from(ask?.waiting ?? [])) {
-      this.leaveQueue(exchange);
+    if (ask === undefined) return;
+    for (const exchange of this.holding.waitingFor(ask)) {
+      this.holding.leave(exchange);
       this.answered(exchange, placement);
     }
   }
@@ -414,66 +314,67 @@ export class Dispatcher {
    */
   private askLater(exchange: Exchange): void {
     const exists = exchange.hop !== undefined || exchange.repl?.row !== undefined;
-    if (!exists || this.clock.now - exchange.startedAt > this.holdMs) {
-      exchange.fail("authority_unreachable");
-      return;
+    const fault = "authority_unreachable";
+    const until = exchange.startedAt + this.holdMs;
+    if (!exists || this.clock.now > until) exchange.fail(fault);
+    else if (this.holding.enter(exchange, { place: NEXT_TRY, until, fault })) {
+      setTimeout(() => {
+        if (!this.holding.waitsFor(exchange, NEXT_TRY)) return;
+        this.holding.leave(exchange);
+        this.place(exchange);
+      }, ASK_AGAIN_MS);
     }
-    setTimeout(() => this.place(exchange), ASK_AGAIN_MS);
   }
 
   // Refused connections: no byte was sent, so every method may be tried again.
 
   refused(exchange: Exchange, target: Target): void {
     exchange.dials++;
-    if (target.peer !== "") this.peerRefused(exchange);
+    if (target.peer !== "") this.peerRefused(exchange, target);
     else if (exchange.dials === 1) this.readAgain(exchange);
     else if (exchange.dials < MAX_DIALS && exchange.repl !== undefined) {
       this.wait(exchange, exchange.repl, true);
-      this.wake(exchange.repl, exchange);
+      this.waker.wake(exchange.repl, exchange);
     } else exchange.fail(exchange.connectTimedOut ? "connect_timeout" : "refused");
   }
 
   private readAgain(exchange: Exchange): void {
-    const first = this.rereads.size === 0;
-    this.rereads.add(exchange);
-    exchange.queue = this.rereads;
-    exchange.deadline = this.clock.now + this.holdMs;
-    if (first) this.requests.reread();
+    const isFirst = this.holding.sizeOf(READING) === 0;
+    const until = this.clock.now + this.holdMs;
+    const isIn = this.holding.enter(exchange, { place: READING, until, fault: "refused" });
+    if (isIn && isFirst) this.requests.reread();
   }
 
   /** The answer to `reread`: the routes are as they are in the database. */
   reread(): void {
-    for (const exchange of Array.from(this.rereads)) {
-      this.leaveQueue(exchange);
+    for (const exchange of this.holding.waitingFor(READING)) {
+      this.holding.leave(exchange);
       this.place(exchange);
     }
   }
 
-  private peerRefused(exchange: Exchange): void {
+  private peerRefused(exchange: Exchange, target: Target): void {
     const { now } = this.clock;
     if (exchange.heldSince === 0) exchange.heldSince = now;
-    const inProcess = this.held + this.redialling;
-    const isOver = now - exchange.heldSince >= this.holdMs;
-    if (isOver || !mayHold({ inRepl: 0, inProcess, bytes: this.heldBytes })) {
-      exchange.fail("peer_unreachable");
-      return;
+    const fault = "peer_unreachable";
+    const until = exchange.heldSince + this.holdMs;
+    if (now >= until) exchange.fail(fault);
+    else if (this.holding.enter(exchange, { place: target, until, fault })) {
+      setTimeout(() => {
+        if (!this.holding.waitsFor(exchange, target)) return;
+        this.holding.leave(exchange);
+        // A fresh question: the peer may have refused because the repl moved on.
+        this.authority.forget(queryFor(exchange, this.table));
+        this.ask(exchange);
+      }, PEER_RETRY_MS);
     }
-    exchange.deadline = now + this.holdMs;
-    this.redialling++;
-    setTimeout(() => {
-      this.redialling--;
-      if (exchange.phase !== Phase.Waiting) return;
-      // A fresh question: the peer may have refused because the repl moved on.
-      this.authority.forget(this.queryOf(exchange));
-      this.ask(exchange);
-    }, PEER_RETRY_MS);
   }
 
   // Time and counters.
 
   /** Closes the connections that wait for a next request. */
   destroy(): void {
-    for (const target of this.peers.values()) target.retire();
+    this.peers.destroy();
     for (const repl of this.serving) repl.current?.retire();
   }
 
@@ -482,27 +383,18 @@ export class Dispatcher {
     const { repl } = exchange;
     if (target.peer !== "" || repl === undefined) return;
     repl.inFlight--;
-    if (this.queues.has(repl) && repl.current === target) this.releaseLater(repl);
+    if (this.holding.sizeOf(repl) > 0 && repl.current === target) this.releaseLater(repl);
   }
 
   /** Fails what has waited for too long, and forgets old answers. */
   tick(): void {
-    const { now } = this.clock;
-    for (const queue of Array.from(this.queues.values())) {
-      for (const exchange of Array.from(queue)) {
-        if (exchange.deadline > now) continue;
-        exchange.fail(exchange.waitsForWake ? "wake_timeout" : "hold_expired");
-      }
-    }
-    for (const exchange of this.authority.tick(now)) exchange.fail("authority_unreachable");
-    for (const exchange of Array.from(this.rereads)) {
-      if (exchange.deadline <= now) exchange.fail("refused");
-    }
+    this.holding.tick();
+    this.authority.tick(this.clock.now);
   }
 
   sweep(): void {
     const { now } = this.clock;
-    for (const target of this.peers.values()) target.sweep(now);
+    this.peers.sweep(now);
     for (const repl of this.serving) {
       repl.current?.sweep(now);
       if ((repl.current?.sockets ?? 0) === 0) this.serving.delete(repl);
@@ -513,7 +405,7 @@ export class Dispatcher {
   takeHits(): Hit[] {
     const hits: Hit[] = [];
     for (const repl of this.touched) {
-      const inFlight = repl.inFlight + (this.queues.get(repl)?.size ?? 0);
+      const inFlight = repl.inFlight + this.holding.sizeOf(repl);
       hits.push({ replId: repl.id, inFlight, byTombstone: repl.byTombstone });
       repl.byTombstone = 0;
       if (inFlight === 0) this.touched.delete(repl);

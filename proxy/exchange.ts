@@ -78,11 +78,8 @@ export class Exchange implements UpstreamUser, BodySink {
   placement: Found | undefined;
   requestId = "";
   clientIp: string;
-  /** The set that it waits in. */
-  queue: Set<Exchange> | undefined;
   waitsForWake = false;
   heldSince = 0;
-  heldBytes = 0;
   heldMs = 0;
   /** When the current wait fails; 0: nothing is waited for. */
   deadline = 0;

@@ -6,6 +6,7 @@ import { drainMs } from "../shared/hosting";
 import { listen, type Listener } from "../shared/listener";
 import { outbound } from "../shared/outbound";
 import { startWorker } from "../shared/worker";
+import type { HoldBounds } from "./core/hold";
 import { LIMITS } from "./core/limits";
 import { hopSecret } from "./hop-secret";
 import { ClusterProxy, type Platform, type ProxyStatus } from "./listen";
@@ -91,12 +92,23 @@ async function openOne({ clusterId, listen: addresses }: store.LocalCluster): Pr
     return;
   }
   const { zone, bodyLimit, accessLog, hopSecret: secret, hopSecretFile } = config();
+  const input = { clusterId, zone, bodyLimit, accessLog, holdBounds: holdBounds() };
   const proxy = new ClusterProxy(
-    { clusterId, zone, bodyLimit, accessLog, hopSecret: hopSecret(secret, hopSecretFile) },
+    { ...input, hopSecret: hopSecret(secret, hopSecretFile) },
     platform,
   );
   proxies.set(clusterId, proxy);
   await proxy.open(addresses);
+}
+
+function holdBounds(): HoldBounds {
+  const { heldPerRepl, heldBytesPerRepl, heldPerCluster, heldBytesPerCluster } = config();
+  return {
+    perRepl: heldPerRepl,
+    bytesPerRepl: heldBytesPerRepl,
+    perCluster: heldPerCluster,
+    bytesPerCluster: heldBytesPerCluster,
+  };
 }
 
 export async function statuses(): Promise<ProxyStatus[]> {

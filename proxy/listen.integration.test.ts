@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { listen, type Listener } from "../shared/listener";
 import { startWorker } from "../shared/worker";
+import { HOLD_BOUNDS } from "./core/hold";
 import type { Found, LookupQuery, WakeOutcome } from "./questions";
 import { ClusterProxy } from "./listen";
 import { Bench, get, HOST, ok, Origin, REPL } from "./scripted";
@@ -102,6 +103,7 @@ beforeEach(async () => {
       zone: "repl.test",
       hopSecret: "s".repeat(32),
       bodyLimit: 1e9,
+      holdBounds: HOLD_BOUNDS,
       accessLog: "",
     },
     {

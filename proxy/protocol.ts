@@ -1,4 +1,5 @@
 /** What the main thread and a cluster's worker say to each other. */
+import type { HoldBounds } from "./core/hold";
 import type { Cause, Found, LookupQuery, WakeOutcome } from "./questions";
 import type { ProxySpan, ProxyStats } from "./proxy";
 import type { Delta, Hit } from "./table";
@@ -8,6 +9,7 @@ export interface WorkerInput {
   readonly zone: string;
   readonly hopSecret: string;
   readonly bodyLimit: number;
+  readonly holdBounds: HoldBounds;
   /** Empty: none; `-`: standard output; else a file. */
   readonly accessLog: string;
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { HOLD_BOUNDS } from "./core/hold";
 import { LIMITS } from "./core/limits";
 import { HopKeys } from "./hop-keys";
 import { Bench, get, HOST, ok, Origin, REPL } from "./scripted";
@@ -205,6 +206,70 @@ describe("a freeze", () => {
     client.send(get("/"));
     expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 2\r\n/s);
     short.close();
+  });
+
+  it("is over for all in the order in which they came, newcomers last", async () => {
+    bench.route({ state: "frozen" });
+    const length = 3 * LIMITS.releaseBatch;
+    const newcomer = await bench.client();
+    for (let n = 0; n < length; n++) {
+      (await bench.client()).send(get(`/${n}`));
+      await bench.when("one more held", () => bench.proxy.stats().held === n + 1);
+    }
+    bench.serve(origin);
+    // Released in batches: whoever comes between two of them does not overtake those who waited.
+    newcomer.send(get(`/${length}`));
+    // The app answers nobody, so that each gets a connection of its own, in the order of the dials.
+    const paths = (): number[] =>
+      origin.wires.map(({ first }) => Number(first.split(" ")[1]?.slice(1)));
+    await bench.when("all at the app", () => paths().filter((path) => path >= 0).length > length);
+    expect(paths()).toEqual(Array.from({ length: length + 1 }, (_, n) => n));
+  });
+
+  it.each([
+    ["requests of an app", { perRepl: 2 }],
+    ["bytes of an app", { bytesPerRepl: 2_900 }],
+    ["requests of a cluster", { perCluster: 2 }],
+    ["bytes of a cluster", { bytesPerCluster: 2_900 }],
+  ])("is bounded in %s: the newest is told to come back", async (_what, bounds) => {
+    const small = await Bench.open({ holdBounds: { ...HOLD_BOUNDS, ...bounds } });
+    const large = `Cookie: ${"x".repeat(1_000)}\r\n`;
+    small.route({ state: "frozen" });
+    const first = await small.client();
+    first.send(get("/1", large));
+    (await small.client()).send(get("/2", large));
+    await small.when("two held", () => small.proxy.stats().held === 2);
+    expect(small.proxy.stats().heldBytes).toBeLessThanOrEqual(2_900);
+    const newest = await small.client();
+    newest.send(get("/3", large));
+    const answer = await newest.until("}\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 503 .*Retry-After: \d+\r\n/s);
+    expect(answer).toContain('"code":"hold_full"');
+    expect(small.proxy.stats()).toMatchObject({ held: 2, holdsRefused: 1 });
+    // Whoever was let in has a promise; a visitor who leaves makes room.
+    first.destroy();
+    await small.when("one left", () => small.proxy.stats().held === 1);
+    newest.send(get("/4", large));
+    await small.when("two held again", () => small.proxy.stats().held === 2);
+    origin.serve((head) => ok(head.split(" ")[1] as string));
+    small.serve(origin);
+    await newest.until("\r\n\r\n/4");
+    await small.when("none held", () => small.proxy.stats().heldBytes === 0);
+    small.close();
+  });
+
+  it("bounds what an app may wait for in all ways together", async () => {
+    const small = await Bench.open({ holdBounds: { ...HOLD_BOUNDS, perRepl: 1 } });
+    small.peer("west", 1);
+    // Its peer refuses: the request waits for that.
+    small.route({ state: "tombstone", peer: "west" });
+    const first = await small.client();
+    first.send(get("/1"));
+    await small.when("one waits", () => small.proxy.stats().held === 1);
+    const second = await small.client();
+    second.send(get("/2"));
+    expect(await second.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*"code":"hold_full"/s);
+    small.close();
   });
 
   it("refuses the newest when too many wait", async () => {

@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 
 import { letIn } from "../shared/arrivals";
+import { HOLD_BOUNDS, type HoldBounds } from "./core/hold";
 import { LIMITS } from "./core/limits";
 import { monotonicMs } from "./clock";
 import { accessLine, type AccessLog } from "./access-log";
@@ -37,6 +38,7 @@ export interface ProxyOptions {
   /** Written to for each request; absent: no access log. */
   readonly accessLog?: AccessLog;
   readonly holdMs?: number;
+  readonly holdBounds?: HoldBounds;
   readonly headMs?: number;
   readonly responseHeadMs?: number;
 }
@@ -48,6 +50,8 @@ export interface ProxyStats {
   readonly connections: number;
   readonly inFlight: number;
   readonly held: number;
+  readonly heldBytes: number;
+  readonly holdsRefused: number;
   readonly requests: number;
   readonly forwarded: number;
 }
@@ -111,6 +115,7 @@ export class ProxyServer implements ConnectionHost {
       identity: this.identity,
       clock: this,
       holdMs: options.holdMs ?? LIMITS.holdMs,
+      holdBounds: options.holdBounds ?? HOLD_BOUNDS,
     });
     this.timer = setInterval(() => this.tick(), TICK_MS);
   }
@@ -231,7 +236,7 @@ export class ProxyServer implements ConnectionHost {
       version: this.table.version,
       connections: this.connections.size,
       inFlight: this.inFlight,
-      held: this.dispatcher.held,
+      ...this.dispatcher.holding.figures,
       requests: this.requests,
       forwarded: this.dispatcher.forwarded,
     };
@@ -303,7 +308,7 @@ export class ProxyServer implements ConnectionHost {
   }
 
   hopField(exchange: Exchange): string {
-    return this.dispatcher.hopField(exchange);
+    return this.dispatcher.peers.hopField(exchange);
   }
 
   reroute(exchange: Exchange): void {
@@ -320,7 +325,7 @@ export class ProxyServer implements ConnectionHost {
   }
 
   ended(exchange: Exchange): void {
-    this.dispatcher.leaveQueue(exchange);
+    this.dispatcher.holding.leave(exchange);
     if (!exchange.counted) return;
     this.inFlight--;
     const { accessLog } = this.options;

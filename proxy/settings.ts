@@ -6,8 +6,12 @@ import {
   type SettingsTable,
   text,
 } from "../shared/settings";
+import { LIMITS } from "./core/limits";
 
 const MAX_BODY_BYTES = 1e12;
+/** More than this many connections a proxy does not take anyway. */
+const MAX_HELD = LIMITS.connections;
+const MAX_HELD_BYTES = 1e12;
 
 export const settings = {
   zone: {
@@ -39,6 +43,30 @@ export const settings = {
     default: "1073741824",
     parse: integer(0, MAX_BODY_BYTES),
     doc: "The largest body of a request, in bytes; a larger one is answered 413",
+  },
+  heldPerRepl: {
+    name: "STELE_PROXY_HELD_PER_REPL",
+    default: String(LIMITS.heldPerRepl),
+    parse: integer(1, MAX_HELD),
+    doc: "How many requests of an app may wait for a route or a start; the next one is answered 503",
+  },
+  heldBytesPerRepl: {
+    name: "STELE_PROXY_HELD_BYTES_PER_REPL",
+    default: String(LIMITS.heldBytesPerRepl),
+    parse: integer(LIMITS.heldBytesPerRequest, MAX_HELD_BYTES),
+    doc: "How many bytes those requests may have together, as far as they were read",
+  },
+  heldPerCluster: {
+    name: "STELE_PROXY_HELD_PER_CLUSTER",
+    default: String(LIMITS.heldPerCluster),
+    parse: integer(1, MAX_HELD),
+    doc: "The same of all apps of a cluster together, in each of its proxies",
+  },
+  heldBytesPerCluster: {
+    name: "STELE_PROXY_HELD_BYTES_PER_CLUSTER",
+    default: String(LIMITS.heldBytesPerCluster),
+    parse: integer(LIMITS.heldBytesPerRequest, MAX_HELD_BYTES),
+    doc: "The same, in bytes",
   },
   accessLog: {
     name: "STELE_PROXY_ACCESS_LOG",

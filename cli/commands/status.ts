@@ -78,7 +78,7 @@ function render({ paint }: Context, now: Status): string {
       ]),
     ),
   ];
-  parts.push(...unreachableLines(paint, now.unreachable));
+  parts.push(...refusedLines(paint, now.proxies), ...unreachableLines(paint, now.unreachable));
   if (now.moving.length > 0) {
     const rows = now.moving.map(({ id, from, to, mode, phase }) => [
       id,
@@ -90,6 +90,16 @@ function render({ paint }: Context, now: Status): string {
     parts.push(table(["MOVE", "FROM", "TO", "MODE", "PHASE"], rows));
   }
   return parts.join("\n\n");
+}
+
+function refusedLines(paint: Palette, proxies: readonly ProxyInstance[]): string[] {
+  return proxies
+    .filter(({ holdsRefused }) => holdsRefused > 0)
+    .map(({ clusterId, holdsRefused }) =>
+      paint.yellow(
+        `${clusterId} has answered 503 to ${count(holdsRefused, "request")}: too many were held`,
+      ),
+    );
 }
 
 export function unreachableLines(paint: Palette, unreachable: readonly Unreachable[]): string[] {

@@ -11,7 +11,9 @@ describe("LIMITS", () => {
 
   it("fits together", () => {
     expect(LIMITS.targetBytes).toBeLessThan(LIMITS.headBytes);
-    expect(LIMITS.heldPerRepl).toBeLessThan(LIMITS.heldPerProcess);
+    expect(LIMITS.heldPerRepl).toBeLessThan(LIMITS.heldPerCluster);
+    const most = LIMITS.headBytes + LIMITS.lookAheadBytes + LIMITS.highWaterMarkBytes;
+    expect(most).toBeLessThanOrEqual(LIMITS.heldBytesPerRequest);
     // A cut must be over before the two seconds that a freeze gives to what is in flight.
     expect(LIMITS.cutMs).toBeLessThan(2_000);
   });

@@ -56,10 +56,15 @@ export const LIMITS = {
   cutMs: 1_500,
   holdMs: 10_000,
   wakeMs: 30_000,
+  /** What one request that waits can have at most: its head, and what was read behind it. */
+  heldBytesPerRequest: 131_072,
   /** A hundred requests a second for as long as a hold may take. */
   heldPerRepl: 1_000,
-  heldPerProcess: 4_096,
-  heldBytesPerProcess: 67_108_864,
+  /** Their heads and a read of each: a thousand uploads at once are a few of these. */
+  heldBytesPerRepl: 16_777_216,
+  /** Of one proxy: an evacuation freezes several at once, and none may take the place of the others. */
+  heldPerCluster: 4_096,
+  heldBytesPerCluster: 67_108_864,
   /** Released at once; then as many again each `releaseMs`. A cold app is not met by hundreds. */
   releaseBatch: 16,
   releaseMs: 5,
