@@ -6,11 +6,21 @@
  * snapshot, and comes from the database's rows. Names in it are absolute, without a trailing dot.
  */
 import { TYPE } from "./codes";
-import { fold, isWithin, type Name, nameOctets, parentOf, parseName, rebase } from "./names";
+import {
+  child,
+  fold,
+  isWithin,
+  MAX_NAME_OCTETS,
+  type Name,
+  nameOctets,
+  parentOf,
+  parseName,
+  rebase,
+} from "./names";
 import { Platform, PLATFORM_TTL_SECONDS } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
-import { EMPTY_NODE, type Node, type RRset, Zone, type ZoneView } from "./zone";
+import { EMPTY_NODE, type NamedNode, type Node, type RRset, Zone, type ZoneView } from "./zone";
 
 export type Change =
   | {
@@ -270,6 +280,16 @@ class View implements ZoneView {
     return derived.size === 0 ? node : new Map([...derived, ...node]);
   }
 
+  nodes(): Iterable<NamedNode> {
+    // Names of challenges first: what stands there is not made again.
+    const rank = (name: Name): number => Number(!name.startsWith(CHALLENGE_PREFIX));
+    const names = this.#zone.names().sort((a, b) => rank(a) - rank(b));
+    const own = names.map((name) => ({ name, node: this.node(name) ?? EMPTY_NODE }));
+    const derived = this.#platform?.nodes(this.origin) ?? [];
+    const validation = this.#platform && this.#validation;
+    return withChallengeAliases(merged(own, derived), this.origin, validation);
+  }
+
   /** `_acme-challenge.X`: what we were given, else the way to where someone else answers for X. */
   #challengeNode(name: Name, own: Node | undefined): Node | undefined {
     const validation = this.#validation;
@@ -278,8 +298,39 @@ class View implements ZoneView {
     const target = rebase(name, this.origin, validation);
     if (target === undefined || parent.startsWith(CHALLENGE_PREFIX) || !this.node(parent))
       return own;
-    const rdatas = [nameOctets(target)];
-    return new Map([[TYPE.CNAME, { type: TYPE.CNAME, ttl: PLATFORM_TTL_SECONDS, rdatas }]]);
+    return aliasNode(target);
+  }
+}
+
+function aliasNode(target: Name): Node {
+  const rdatas = [nameOctets(target)];
+  return new Map([[TYPE.CNAME, { type: TYPE.CNAME, ttl: PLATFORM_TTL_SECONDS, rdatas }]]);
+}
+
+/** A zone's own nodes, which know what is derived at their names, and the other derived ones. */
+function* merged(own: readonly NamedNode[], derived: Iterable<NamedNode>): Generator<NamedNode> {
+  const names = new Set(own.map(({ name }) => name));
+  yield* own;
+  for (const one of derived) if (!names.has(one.name)) yield one;
+}
+
+/** The nodes, and for each name where someone else answers its challenges, as `#challengeNode` does. */
+function* withChallengeAliases(
+  nodes: Iterable<NamedNode>,
+  origin: Name,
+  validation: Name | undefined,
+): Generator<NamedNode> {
+  const challenged = new Set<Name>();
+  for (const one of nodes) {
+    yield one;
+    if (one.name.startsWith(CHALLENGE_PREFIX)) challenged.add(one.name);
+    if (validation === undefined || one.name.startsWith(CHALLENGE_PREFIX)) continue;
+    const name = child(CHALLENGE_LABEL, one.name);
+    const target = rebase(name, origin, validation);
+    const isElsewhere = target !== undefined && !isWithin(name, validation);
+    if (isElsewhere && name.length <= MAX_NAME_OCTETS && !challenged.has(name)) {
+      yield { name, node: aliasNode(target) };
+    }
   }
 }
 

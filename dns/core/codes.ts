@@ -14,6 +14,7 @@ export const TYPE = {
   DNAME: 39,
   OPT: 41,
   DS: 43,
+  TSIG: 250,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
@@ -22,7 +23,7 @@ export const TYPE = {
 
 export const CLASS = { IN: 1, CH: 3 } as const;
 
-export const OPCODE = { QUERY: 0 } as const;
+export const OPCODE = { QUERY: 0, NOTIFY: 4, UPDATE: 5 } as const;
 
 export const RCODE = {
   NOERROR: 0,
@@ -31,6 +32,11 @@ export const RCODE = {
   NXDOMAIN: 3,
   NOTIMP: 4,
   REFUSED: 5,
+  YXDOMAIN: 6,
+  YXRRSET: 7,
+  NXRRSET: 8,
+  NOTAUTH: 9,
+  NOTZONE: 10,
   BADVERS: 16,
 } as const;
 

@@ -8,8 +8,8 @@
  */
 import { parseIpv4, parseIpv6 } from "./address";
 import { TYPE } from "./codes";
-import type { Name } from "./names";
-import { EMPTY_NODE, type Node, type RRset } from "./zone";
+import { child, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name } from "./names";
+import { EMPTY_NODE, type NamedNode, type Node, type RRset } from "./zone";
 
 /** A resolver may keep a repl's address this long, so a move is seen everywhere within it. */
 export const PLATFORM_TTL_SECONDS = 60;
@@ -98,6 +98,15 @@ export class Platform {
     return slot && this.#nodeOf(slot);
   }
 
+  /** All names and their data as they are at the call. Names are made one by one: there are many. */
+  nodes(origin: Name): Iterable<NamedNode> {
+    const slots = [...this.#byId.values()];
+    const nodes = slots.map((slot) => this.#nodeOf(slot));
+    const isNamed = slots.map((slot) => this.#byOwner.get(slot.owner)?.get(slot.name) === slot);
+    const owners = [...this.#byOwner.keys()];
+    return platformNodes(origin, { slots, nodes, isNamed, owners });
+  }
+
   #oneLabel(label: string): Node | undefined {
     if (label === "id" || this.#byOwner.has(label)) return EMPTY_NODE;
     const at = label.indexOf(SEPARATOR);
@@ -130,4 +139,30 @@ function addressNode(ingress: readonly string[]): Node {
   add(TYPE.A, ingress.map(parseIpv4));
   add(TYPE.AAAA, ingress.map(parseIpv6));
   return node;
+}
+
+interface Captured {
+  readonly slots: readonly Slot[];
+  readonly nodes: readonly Node[];
+  /** The repl has its name; one with an equal name may have come after it. */
+  readonly isNamed: readonly boolean[];
+  readonly owners: readonly string[];
+}
+
+function* platformNodes(origin: Name, captured: Captured): Generator<NamedNode> {
+  const { slots, nodes, isNamed, owners } = captured;
+  const at = function* (node: Node, ...labels: readonly string[]): Generator<NamedNode> {
+    const name = labels.reduceRight((below, label) => child(label, below), origin);
+    const isName = labels.every((label) => label.length <= MAX_LABEL_OCTETS);
+    if (isName && name.length <= MAX_NAME_OCTETS) yield { name, node };
+  };
+  yield* at(EMPTY_NODE, "id");
+  for (const owner of owners) yield* at(EMPTY_NODE, owner);
+  for (const [index, { id, name, owner }] of slots.entries()) {
+    const node = nodes[index]!;
+    yield* at(node, id, "id");
+    if (!isNamed[index]) continue;
+    yield* at(node, name, owner);
+    yield* at(node, `${name}${SEPARATOR}${owner}`);
+  }
 }

@@ -28,6 +28,13 @@ export interface ZoneView {
   readonly hasCuts: boolean;
   /** The node of a name within the zone, or undefined where no such name exists. */
   node(name: Name): Node | undefined;
+  /** All data of the zone as it is at the call, however long the caller takes to read it. */
+  nodes(): Iterable<NamedNode>;
+}
+
+export interface NamedNode {
+  readonly name: Name;
+  readonly node: Node;
 }
 
 interface Entry {
@@ -75,6 +82,14 @@ export class Zone implements ZoneView {
 
   node(name: Name): Node | undefined {
     return this.#entries.get(name)?.rrsets;
+  }
+
+  names(): Name[] {
+    return [...this.#entries.keys()];
+  }
+
+  nodes(): NamedNode[] {
+    return this.names().map((name) => ({ name, node: new Map(this.node(name)) }));
   }
 
   setSerial(serial: number): void {
