@@ -70,10 +70,7 @@ export default defineConfig({
           setupFiles,
           name: "split",
           env: { STELE_E2E: "split" },
-          include: [
-            "e2e/**/*.{e2e,split}.test.ts",
-            "e2e/{after-moves,crash,evacuate}.full.test.ts",
-          ],
+          include: ["e2e/**/*.{e2e,split}.test.ts", "e2e/{after-moves,evacuate}.full.test.ts"],
           exclude: outside,
           pool: "forks",
           fileParallelism: false,

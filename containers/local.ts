@@ -26,6 +26,11 @@ export function setLocalClusters(clusterIds: readonly string[]): void {
   for (const clusterId of clusterIds) local.add(clusterId);
 }
 
+/** Those whose containers are known: before, one that runs on looks as if it were gone. */
+export function openClusters(): readonly string[] {
+  return localClusters().filter((clusterId) => open.has(clusterId));
+}
+
 export function markOpen(clusterId: string): void {
   open.add(clusterId);
 }

@@ -7,7 +7,7 @@ import { isLive } from "./core/lifecycle";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { replsOnDisk } from "./host";
 import { sweepKept } from "./kept";
-import { localClusters } from "./local";
+import { openClusters } from "./local";
 import { rotateLog } from "./logs";
 import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
 import { containerDriver, crashed, lock, sleepIfUnused, stopLocked, wake, wakeKey } from "./runner";
@@ -45,7 +45,7 @@ export function startSweep(): Sweep {
 
 async function sweepAll(round: number): Promise<void> {
   await Promise.all(
-    localClusters().map(async (clusterId) => {
+    openClusters().map(async (clusterId) => {
       try {
         await sweepCluster(clusterStore(clusterId), round);
       } catch (error) {

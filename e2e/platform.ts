@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import type { DatabaseConfig } from "../runtime/infra-config";
 import { freePort } from "../shared/__tests__/free-port";
 
 export const ZONE = "repl.test";
@@ -63,6 +64,15 @@ export interface Migration {
   readonly steps: readonly { readonly phase: string; readonly ms: number }[];
   readonly holdMs: number | null;
   readonly committedAt: string | null;
+}
+
+/** Until its parent has heard of its end: a thread of it may hold sockets for as long. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {
@@ -172,6 +182,27 @@ export class Platform {
     return Number(readFileSync(join(this.stateDir, name, "pid"), "utf8").split(" ", 1)[0]);
   }
 
+  /** The pid of the first process of Postgres. */
+  get postgresPid(): number {
+    const file = join(this.stateDir, "pg", "data", "postmaster.pid");
+    return Number(readFileSync(file, "utf8").split("\n", 1)[0]);
+  }
+
+  /** How to reach Postgres, but for the database. */
+  get postgres(): Omit<DatabaseConfig, "database"> {
+    const folder = join(this.stateDir, "pg");
+    return {
+      host: "localhost",
+      port: 5432,
+      socketDir: join(folder, "s"),
+      tls: null,
+      username: "stele",
+      password: readFileSync(join(folder, "password"), "utf8").trim(),
+      maxConnections: 1,
+      minConnections: 0,
+    };
+  }
+
   /** SIGTERM, as a service manager would; SIGKILL goes to every process. Resolves with the exit code. */
   async terminate(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     const { child } = this;
@@ -264,14 +295,14 @@ export class Platform {
     return this.finished(id);
   }
 
-  async finished(migrationId: string): Promise<Migration> {
+  async finished(migrationId: string, deadlineMs = 60_000): Promise<Migration> {
     return until(
       `migration ${migrationId} ends`,
       async () => {
         const migration = await this.api<Migration>("GET", `/v1/migrations/${migrationId}`);
         return migration.outcome !== "open" && migration;
       },
-      60_000,
+      deadlineMs,
     );
   }
 }
