@@ -148,6 +148,16 @@ async function proxy(ackedVersion: number, busy: string[] = []): Promise<void> {
 }
 const EVERYTHING = 1_000_000_000;
 
+/** So many statements wait for a row that somebody else has locked. */
+async function untilWaiting(count: number): Promise<void> {
+  await until(`${count} wait for a lock`, async () => {
+    const row = await db.queryRow<{ waiting: number }>`
+      SELECT count(*)::int AS waiting FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    return (row?.waiting ?? 0) >= count;
+  });
+}
+
 describe("deploy", () => {
   it("starts the app, publishes where it listens, and says what it is", async () => {
     expect(await createAndDeploy()).toEqual({
@@ -402,6 +412,25 @@ describe("a handoff", () => {
     });
     expect((await east.route(replId))?.cutAt).not.toBeNull();
     expect(await stateOf(east, 1)).toBe("stopped");
+  });
+
+  it("stops nothing that is thawed just before it would be stopped", async () => {
+    await createAndDeploy();
+    await proxy(EVERYTHING, [replId]);
+    const freezing = moves.freeze({ ...order("east", 2), cut: false });
+    await until("frozen", async () => (await east.route(replId))?.state === "frozen");
+    // Whoever wants the route's row waits in the order of arrival: the thaw, then the stop.
+    const holder = await db.begin();
+    await holder.queryRow`SELECT repl_id FROM route WHERE repl_id = ${replId} FOR UPDATE`;
+    const thawing = moves.thaw({ ...order("east", 2), restart: false });
+    await untilWaiting(1);
+    await proxy(EVERYTHING);
+    await untilWaiting(2);
+    await holder.commit();
+    expect(await thawing).toMatchObject({ outcome: "done" });
+    expect(await freezing).toMatchObject({ outcome: "refused", wasRunning: true });
+    expect(await stateOf(east, 1)).toBe("running");
+    expect(await ask(east)).toBe("@east");
   });
 
   it("does not stop the source before the proxies have acknowledged the freeze", async () => {

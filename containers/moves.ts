@@ -23,6 +23,7 @@ import { kickTail } from "./kick";
 import {
   callOffStart,
   containerDriver,
+  endLocked,
   lock,
   startLocked,
   stopLocked,
@@ -241,11 +242,10 @@ async function stopFrozen(
     await untilQuiet(store, replId, await store.cut(replId), { waitMs: CUT_MS });
   }
   await failpoint("containers.freeze.quiet", replId);
-  const route = await store.route(replId);
-  if (route?.state !== "frozen" || route.frozenBy !== generation) {
+  if (!(await store.stoppingFrozen(replId, ref.generation, generation))) {
     return { outcome: "refused", wasRunning, reason: "the move was called off meanwhile" };
   }
-  await withSpan("containers.stop", {}, () => stopLocked(store, ref, STOPPED_FOR_MOVE));
+  await withSpan("containers.stop", {}, () => endLocked(store, ref, STOPPED_FOR_MOVE));
   return { outcome: "frozen", wasRunning, reason: "" };
 }
 

@@ -340,11 +340,20 @@ export function callOffStart(ref: ContainerRef, reason: string): void {
 /** Stops a container, under its lock; whatever it has in flight ends with it. */
 export async function stopLocked(
   store: ClusterStore,
+  ref: ContainerRef,
+  reason: string,
+): Promise<void> {
+  await store.stopping(ref.replId, ref.generation);
+  await endLocked(store, ref, reason);
+}
+
+/** Ends a container whose row says `stopping`, under its lock. */
+export async function endLocked(
+  store: ClusterStore,
   { replId, generation }: ContainerRef,
   reason: string,
 ): Promise<void> {
   const ref = refOf(store, replId, generation);
-  await store.stopping(replId, generation);
   await failpoint("containers.stop.row", replId);
   await containerDriver().stop(ref, config().stopGraceMs);
   await failpoint("containers.stop.gone", replId);

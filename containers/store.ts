@@ -339,6 +339,24 @@ export class ClusterStore {
   }
 
   /**
+   * As `stopping`, if that freeze stands. Together with the route's row, so that a thaw comes before, and
+   * it runs on, or after, and nothing is published of it. False: the freeze is over.
+   */
+  async stoppingFrozen(replId: string, generation: number, frozenBy: number): Promise<boolean> {
+    const row = await db.queryRow`
+      WITH frozen AS (
+        SELECT repl_id FROM route
+        WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId}
+          AND state = 'frozen' AND generation = ${generation} AND frozen_by = ${frozenBy}
+        FOR UPDATE)
+      UPDATE container AS c SET state = 'stopping' FROM frozen
+      WHERE c.cluster_id = ${this.clusterId} AND c.repl_id = frozen.repl_id
+        AND c.generation = ${generation} AND c.state IN ('starting', 'running', 'stopping')
+      RETURNING c.repl_id`;
+    return row !== null;
+  }
+
+  /**
    * Its processes are gone: no proxy may dial it, and whoever comes wakes it anew. False when that was
    * known already.
    */

@@ -285,6 +285,17 @@ describe("a coordinator", () => {
     }
   });
 
+  it("moves what sleeps past those who wait for their turn to hold requests", async () => {
+    const gate = createGate(1);
+    const inside = gate();
+    const world = createTestWorld({ running: false });
+    const journal = createTestJournal(newRow("asleep"));
+    coordinate(world, journal, "first", gate).kick();
+    await untilOver(journal);
+    expect(journal.row.phase).toBe("completed");
+    inside.leave();
+  });
+
   it("lets go of a migration when it stops, and another goes on at once", async () => {
     let hangs = true;
     const world = createTestWorld({

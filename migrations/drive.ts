@@ -171,17 +171,19 @@ class Drive {
   }
 
   /**
-   * Waits for its turn, unless requests are held already. They are held from then on at the latest:
-   * this is written down first, for whoever takes over.
+   * Waits for its turn, unless requests are held already or nobody will be: nothing runs. They are held
+   * from then on at the latest: this is written down first, for whoever takes over.
    */
   private async beginFreeze(): Promise<Outcome | LetGo | undefined> {
     const { driving } = this;
     const { row } = this.work;
     if (row.frozenAt !== null) return undefined;
-    this.pass ??= driving.freezeGate();
-    const raced = await driving.control.race(this.pass.entered, this.listenFor());
-    if ("interrupted" in raced && raced.interrupted !== "time") {
-      return interrupted(raced.interrupted);
+    if (this.state.mode !== "asleep") {
+      this.pass ??= driving.freezeGate();
+      const raced = await driving.control.race(this.pass.entered, this.listenFor());
+      if ("interrupted" in raced && raced.interrupted !== "time") {
+        return interrupted(raced.interrupted);
+      }
     }
     row.frozenAt = new Date(driving.outside.now());
     return (await this.recordTry()) ? undefined : { letGo: "lost" };

@@ -174,6 +174,22 @@ const drainSource: CarryOut = async (work, outside, traceparent) => {
   return drained ? DONE : { event: "again" };
 };
 
+const activate = send("activate_destination", "to", (client, order) => client.activate(order));
+const tombstone = send("tombstone_source", "from", (client, order, { to }) =>
+  client.tombstone({ ...order, to }),
+);
+
+/**
+ * Whom the source holds is forwarded as soon as may be: it is told at the same time, as the log may do
+ * too. The effect of its own comes nonetheless, and makes sure. Where both run nobody is held.
+ */
+const activateDestination: CarryOut = async (work, outside, traceparent) => {
+  if (work.row.mode !== "overlap") {
+    void tombstone(work, outside, traceparent).catch(() => undefined);
+  }
+  return await activate(work, outside, traceparent);
+};
+
 /** How each effect is carried out. A rejection says that it is not known whether it was. */
 export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
   open_migration: openMigration,
@@ -191,12 +207,8 @@ export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
   boot_destination: send("boot_destination", "to", (client, order) => client.boot(order)),
   verify_destination: verifyDestination,
   commit_placement: commitPlacement,
-  activate_destination: send("activate_destination", "to", (client, order) =>
-    client.activate(order),
-  ),
-  tombstone_source: send("tombstone_source", "from", (client, order, { to }) =>
-    client.tombstone({ ...order, to }),
-  ),
+  activate_destination: activateDestination,
+  tombstone_source: tombstone,
   publish_moved: publishMoved,
   drain_source: drainSource,
   clean_source: send("clean_source", "from", (client, order) => client.cleanup(order)),

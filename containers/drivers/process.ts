@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { choosePort, type Endpoint, holderOf } from "../core/ports";
@@ -27,8 +28,11 @@ import {
   sessionProcesses,
 } from "./proc";
 
-/** An ordinary server listens after 30 ms; a slow one must not be asked a thousand times. */
-const POLL_MS = { first: 5, last: 50 };
+/**
+ * An ordinary server listens after 30 to 100 ms, and requests may be held until it is seen; a slow one
+ * must not be asked a thousand times.
+ */
+const POLL_MS = { first: 2, last: 50, firstFor: 200 };
 /** A server that ignores $PORT is looked for so often, and must be seen twice. */
 const SCAN_EVERY_MS = 150;
 /** Ended processes tell at once when they are our children; others are asked so often. */
@@ -47,6 +51,8 @@ interface Running {
   exit: string | null;
   /** A child of this process tells of its end; others are watched. */
   isChild: boolean;
+  /** Of a child: resolves at its end. */
+  gone: Promise<unknown>;
   /** Its end is being looked into: it may be told of twice. */
   ending: boolean;
 }
@@ -117,6 +123,7 @@ export class ProcessDriver implements ContainerDriver {
       stopping: false,
       exit: null,
       isChild: true,
+      gone: once(child, "exit").catch(() => undefined),
       ending: false,
     };
     this.running.set(markerOf(spec.ref), record);
@@ -147,9 +154,10 @@ export class ProcessDriver implements ContainerDriver {
     spec: ContainerSpec,
     signal: AbortSignal,
   ): Promise<Endpoint> {
-    const end = performance.now() + spec.startTimeoutMs;
+    const startedAt = performance.now();
+    const end = startedAt + spec.startTimeoutMs;
     const scan = new Scan();
-    for (let waitMs = POLL_MS.first; ; waitMs = Math.min(waitMs + 1, POLL_MS.last)) {
+    for (let waitMs = POLL_MS.first; ; waitMs = nextPollMs(waitMs, startedAt)) {
       signal.throwIfAborted();
       const wanted = await this.atWantedPort(record, spec.port);
       if (wanted) return wanted;
@@ -256,9 +264,16 @@ export class ProcessDriver implements ContainerDriver {
     const isMain = record.isChild ? record.exit === null : isIdentical(record);
     if (!isMain) return;
     if (!kill(-record.pid, "SIGTERM")) kill(record.pid, "SIGTERM");
+    if (record.isChild) {
+      const grace = new AbortController();
+      const late = delay(graceMs, undefined, { signal: grace.signal }).catch(() => undefined);
+      await Promise.race([record.gone, late]);
+      grace.abort();
+      return;
+    }
     const end = performance.now() + graceMs;
     for (let pauseMs = 1; performance.now() < end; pauseMs = Math.min(pauseMs * 2, 10)) {
-      if (record.isChild ? record.exit !== null : !isIdentical(record)) return;
+      if (!isIdentical(record)) return;
       await delay(pauseMs);
     }
   }
@@ -299,7 +314,8 @@ export class ProcessDriver implements ContainerDriver {
     const env = environmentOf(pid);
     if (env.get(MARKER_VARIABLE) !== markerOf(ref)) return false;
     if (!env.get("HOME")?.startsWith(`${this.appsDir}/`)) return false;
-    const state = { stopping: false, exit: null, isChild: false, ending: false };
+    const gone = new Promise(() => undefined);
+    const state = { stopping: false, exit: null, isChild: false, gone, ending: false };
     this.running.set(markerOf(ref), { ref, pid, identity, upstream, ...state });
     this.watchOthers();
     return true;
@@ -336,6 +352,11 @@ export class ProcessDriver implements ContainerDriver {
       }
     }, WATCH_EVERY_MS).unref();
   }
+}
+
+function nextPollMs(waitMs: number, startedAt: number): number {
+  if (performance.now() - startedAt < POLL_MS.firstFor) return POLL_MS.first;
+  return Math.min(waitMs + 1, POLL_MS.last);
 }
 
 /** What was seen listening, and since when. */
