@@ -70,7 +70,11 @@ export default defineConfig({
           setupFiles,
           name: "split",
           env: { STELE_E2E: "split" },
-          include: ["e2e/**/*.{e2e,split}.test.ts", "e2e/{after-moves,evacuate}.full.test.ts"],
+          include: [
+            "e2e/**/*.{e2e,split}.test.ts",
+            "e2e/{after-moves,evacuate}.full.test.ts",
+            "bench/move/load.full.test.ts",
+          ],
           exclude: outside,
           pool: "forks",
           fileParallelism: false,

@@ -10,7 +10,7 @@ import { sweepKept } from "./kept";
 import { lastLines } from "./logs";
 import * as moves from "./moves";
 import { deploy, putToSleep, restartContainer } from "./releases";
-import { containerDriver, wake, wakeKey } from "./runner";
+import { callOffStart, containerDriver, wake, wakeKey } from "./runner";
 import { type ClusterStore, clusterStore } from "./store";
 import { reconcile, startSweep } from "./sweep";
 import { applyToCluster } from "./tail";
@@ -230,6 +230,17 @@ describe("wake", () => {
     expect(new Set(woken.map(({ port }) => port)).size).toBe(1);
     expect(woken[0]).toMatchObject({ outcome: "running", generation: 1 });
     expect(await ask(east)).toBe("@east");
+  });
+
+  it("is asked again when a freeze called the start off, and was undone before that ended", async () => {
+    const slow = `setTimeout(() => import("./notes.mjs"), 1_000);`;
+    await createAndDeploy({ "index.mjs": slow, "notes.mjs": NOTES });
+    await putToSleep(home());
+    const woken = wake(wakeKey("east", replId));
+    await until("it starts", async () => (await stateOf(east, 1)) === "starting");
+    callOffStart(home(), "a move");
+    expect(await woken).toMatchObject({ outcome: "frozen", reason: "its start was called off" });
+    expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "running" });
   });
 
   it("starts nothing that the authority says is elsewhere", async () => {

@@ -210,12 +210,17 @@ export async function startLocked(
     const isWanted = route !== null && mayRun(route, generation);
     if (isWanted && !abort.signal.aborted) return answer("running", generation, "", upstream);
     await stopLocked(store, ref, "its route changed while it started");
-    return refusalOf(route) ?? answer("failed", generation, "its route changed while it started");
+    return refusalOf(route) ?? calledOff(generation);
   } catch (error) {
     return await startFailed(store, ref, { before, signal: abort.signal, error: error as Error });
   } finally {
     starts.delete(markerOf(ref));
   }
+}
+
+/** By a freeze that is over already, since it was undone: not the app's fault, and whoever waits asks again. */
+function calledOff(generation: number): WakeOutcome {
+  return answer("frozen", generation, "its start was called off");
 }
 
 interface FailedStart {
@@ -232,8 +237,7 @@ async function startFailed(
   const { replId, generation } = ref;
   if (signal.aborted) {
     await store.ended(replId, generation, { ...STOPPED, reason: "its start was called off" });
-    const refusal = refusalOf(await store.route(replId));
-    return refusal ?? answer("failed", generation, "its start was called off");
+    return refusalOf(await store.route(replId)) ?? calledOff(generation);
   }
   const crash = afterCrash({ crashes: before?.crashes ?? 0, upMs: 0 }, Math.random());
   await store.ended(replId, generation, {

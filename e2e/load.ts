@@ -1,7 +1,9 @@
 import { createSocket } from "node:dgram";
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 
 import { encode } from "dns-packet";
+
+import { exchange, Unserved } from "../cli/demo/exchange";
 
 /**
  * What is fair to expect of a process that was told to end while it is used.
@@ -45,8 +47,8 @@ export interface HttpQuestion {
   readonly body?: string;
 }
 
-const UNANSWERED_MS = 15_000;
 const DNS_PATIENCE_MS = 2_000;
+const now = (): number => performance.now();
 
 /** People, programs and resolvers, until `stop`. */
 export class Load {
@@ -84,13 +86,13 @@ export class Load {
     const tally = this.tally(load.what);
     for (let lane = 0; lane < load.lanes; lane++) {
       const agent = new Agent({ keepAlive: load.kept, maxSockets: 1 });
-      const once = async () => {
+      const ask = async () => {
         const question = load.ask();
-        const outcome = await exchange(load, question, agent);
+        const outcome = await once(load, question, agent);
         if (outcome.kind === "served") load.served?.(question);
         return outcome;
       };
-      const lane = this.repeat(tally, once, load.address);
+      const lane = this.repeat(tally, ask, load.address);
       this.lanes.push(lane.finally(() => agent.destroy()));
     }
   }
@@ -140,47 +142,21 @@ interface Outcome {
   readonly askedAt: number;
 }
 
-function exchange(load: HttpLoad, question: HttpQuestion, agent: Agent): Promise<Outcome> {
-  const { host, path, method = "GET", headers = {}, body } = question;
-  return new Promise((resolve) => {
-    let askedAt: number | undefined;
-    const settle = (kind: Outcome["kind"], why = ""): void =>
-      resolve({ kind, why, askedAt: askedAt ?? performance.now() });
-    const outgoing = request({
-      host: load.address,
-      port: load.port,
-      path,
-      method,
-      agent,
-      headers: { host, ...headers },
-    });
-    outgoing.setTimeout(UNANSWERED_MS, () => {
-      settle("failed", `silence for ${UNANSWERED_MS} ms`);
-      outgoing.destroy();
-    });
-    outgoing.on("socket", (socket) => {
-      const before = socket.bytesRead;
-      if (socket.connecting) socket.once("connect", () => (askedAt = performance.now()));
-      else askedAt = performance.now();
-      outgoing.on("error", (error: NodeJS.ErrnoException) => {
-        const heard = socket.bytesRead - before;
-        const why = `${error.code ?? error.message} after ${heard} bytes`;
-        settle(heard === 0 ? "unanswered" : "failed", why);
-      });
-    });
-    outgoing.on("response", (response) => {
-      let text = "";
-      response.on("data", (chunk) => (text += String(chunk)));
-      response.on("error", () => settle("failed", "the answer was cut off"));
-      response.on("end", () => {
-        const { statusCode = 0, complete } = response;
-        if (!complete) settle("failed", "the answer was cut off");
-        else if (statusCode >= 200 && statusCode < 300) settle("served");
-        else settle("failed", `status ${statusCode}: ${text.slice(0, 300)}`);
-      });
-    });
-    outgoing.end(body);
-  });
+async function once(load: HttpLoad, question: HttpQuestion, agent: Agent): Promise<Outcome> {
+  const { host, path, method = "GET", headers, body } = question;
+  const { address, port } = load;
+  const parts = body === undefined ? {} : { parts: [body] };
+  try {
+    const ask = { address, port, host, path, method, agent, ...parts };
+    const answer = await exchange({ ...ask, headers: { host, ...headers } }, now);
+    const { status, askedAt } = answer;
+    if (status >= 200 && status < 300) return { kind: "served", why: "", askedAt };
+    return { kind: "failed", why: `status ${status}: ${answer.body.slice(0, 300)}`, askedAt };
+  } catch (error) {
+    if (!(error instanceof Unserved)) throw error;
+    const { message: why, askedAt, isUnanswered } = error;
+    return { kind: isUnanswered ? "unanswered" : "failed", why, askedAt };
+  }
 }
 
 /** One datagram, one answer; silence and ICMP's refusal are the same to a resolver. */

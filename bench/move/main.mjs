@@ -1,6 +1,6 @@
 // Moves of the whole platform on loopback. `--only NAME` runs one part: a file of this folder that
 // exports `run(args)`.
-const PARTS = { hold: () => import("./hold.mjs") };
+const PARTS = { hold: () => import("./hold.mjs"), load: () => import("./load.mjs") };
 
 const args = process.argv.slice(3);
 const at = args.indexOf("--only");

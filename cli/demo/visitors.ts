@@ -2,6 +2,7 @@ import { Agent } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Answer, type Ask, exchange, open } from "./exchange";
+import { Pace } from "./pace";
 import { type Report, Tally } from "./tally";
 import { Closed, connect, type WebSocketClient } from "./websocket";
 
@@ -45,8 +46,6 @@ const PLANS: Readonly<Record<VisitorsOptions["app"], readonly Kind[]>> = {
   notes: ["write", "fresh", "write_pinned", "kept", "write", "pinned"],
 };
 
-const TICK_MS = 5;
-const MAX_BURST = 50; // After a stall of this process: catch up, but do not make a flood of it.
 const MAX_IN_FLIGHT = 2_000; // A platform that answers nothing is not asked ever more.
 const BODY = "0123456789abcdef".repeat(512); // 8 KiB
 const UPLOAD_PARTS = [BODY, BODY, BODY];
@@ -69,10 +68,9 @@ export class Visitors {
   private readonly run = `visit-${process.pid}-${Math.round(performance.now())}`;
   private notes = { acknowledged: 0, missing: 0, doubled: 0 };
   private pinnedAddress = "";
-  private timer: NodeJS.Timeout | undefined;
+  private pace: Pace | undefined;
   private stopping = false;
-  /** Requests that were sent or left out, for the rate; and turns taken, for the plan. */
-  private sent = 0;
+  /** Turns taken of the plan. */
   private turns = 0;
 
   constructor(private readonly options: VisitorsOptions) {}
@@ -81,14 +79,7 @@ export class Visitors {
   async start(): Promise<void> {
     const { app, resolve, host, streams = 2, requestsPerSecond } = this.options;
     this.pinnedAddress = await resolve(host);
-    const startedAt = performance.now();
-    this.timer = setInterval(() => {
-      const due = Math.floor(((performance.now() - startedAt) / 1000) * requestsPerSecond);
-      for (let n = 0; this.sent < due && n < MAX_BURST; n++) {
-        if (this.inFlight.size < MAX_IN_FLIGHT) this.send();
-        else this.sent += 1;
-      }
-    }, TICK_MS);
+    this.pace = new Pace(requestsPerSecond, () => this.send());
     for (let n = 0; app === "hello" && n < streams; n++) {
       this.streams.push(this.listen(), this.talk());
     }
@@ -97,7 +88,7 @@ export class Visitors {
   /** Sends nothing more, waits for what is under way, and looks for every acknowledged note. */
   async stop(): Promise<VisitReport> {
     this.stopping = true;
-    clearInterval(this.timer);
+    this.pace?.stop();
     for (const end of this.ends.splice(0)) end();
     const finish = new AbortController();
     await Promise.race([
@@ -117,10 +108,10 @@ export class Visitors {
   }
 
   private send(): void {
+    if (this.inFlight.size >= MAX_IN_FLIGHT) return;
     const plan = PLANS[this.options.app];
     const kind = plan[this.turns % plan.length] as Kind;
     this.turns += 1;
-    this.sent += 1;
     const visit = this.visit(kind).catch((error: unknown) => this.fail(kind, error));
     this.inFlight.add(visit);
     void visit.then(() => this.inFlight.delete(visit));
@@ -171,7 +162,7 @@ export class Visitors {
     });
     this.acknowledged.push(text);
     const { id } = JSON.parse(answer.body) as { id: string };
-    this.sent += 1; // The reading counts as well.
+    if (this.pace) this.pace.sent += 1; // The reading counts as well.
     const found = await this.ask("read", { path: `/notes/${id}` });
     const read = JSON.parse(found.body) as { text: string };
     if (read.text !== text) throw new Error("a note was read back changed");

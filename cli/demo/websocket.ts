@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { request } from "node:http";
+import { type Agent, request } from "node:http";
 import type { Socket } from "node:net";
+
+import { Unserved } from "./exchange";
 
 /** A visitor's WebSocket (RFC 6455), for short text messages. */
 export interface WebSocketClient {
@@ -26,15 +28,17 @@ export interface Target {
   readonly port: number;
   readonly host: string;
   readonly path: string;
+  /** Whose connection is upgraded; without one, a new connection. */
+  readonly agent?: Agent;
 }
 
-export function connect({ address, port, host, path }: Target): Promise<WebSocketClient> {
+export function connect({ address, port, host, path, agent }: Target): Promise<WebSocketClient> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
       host: address,
       port,
       path,
-      agent: false,
+      agent: agent ?? false,
       headers: {
         host: `${host}:${port}`,
         connection: "Upgrade",
@@ -43,13 +47,18 @@ export function connect({ address, port, host, path }: Target): Promise<WebSocke
         "sec-websocket-key": randomBytes(16).toString("base64"),
       },
     });
+    const askedAt = performance.now();
+    let isSilent = false;
+    const fail = (why: string, isUnanswered: boolean): void =>
+      reject(new Unserved(`no WebSocket: ${why}`, askedAt, isUnanswered));
     outgoing.setTimeout(TIMEOUT_MS, () => {
+      isSilent = true;
       outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`));
     });
-    outgoing.on("error", (error) => reject(new Error(`no WebSocket: ${error.message}`)));
+    outgoing.on("error", (error) => fail(error.message, !isSilent));
     outgoing.on("response", (response) => {
       response.resume();
-      reject(new Error(`no WebSocket: status ${response.statusCode}`));
+      fail(`status ${response.statusCode}`, false);
     });
     outgoing.on("upgrade", (_response, socket, head) => {
       socket.setTimeout(0);
