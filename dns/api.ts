@@ -193,6 +193,10 @@ export interface DnsInstance {
   tcpRefused: number;
   dropped: number;
   truncated: number;
+  /** Answers that rate limiting truncated. */
+  slipped: number;
+  /** Queries that rate limiting left unanswered. */
+  limited: number;
   rcodes: RcodeCount[];
   /** Workers that died in a row. */
   deaths: number;

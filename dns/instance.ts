@@ -6,8 +6,9 @@ import log from "encore.dev/log";
 import { startWorker } from "../shared/worker";
 import { type Batch, Catalog, type CatalogOptions } from "./core/catalog";
 import { Snapshot } from "./core/snapshot";
+import { guard } from "./guard";
 import { Answerer } from "./listen";
-import type { ListenAddress } from "./protocol";
+import type { Guard, ListenAddress } from "./protocol";
 import { config } from "./settings";
 
 /** The answering thread's source, from the application's root. */
@@ -15,6 +16,7 @@ export const WORKER = "dns/worker.ts";
 
 export interface InstanceOptions {
   readonly catalog: CatalogOptions;
+  readonly guard: Guard;
   readonly addresses: readonly ListenAddress[];
 }
 
@@ -28,10 +30,11 @@ export class Instance {
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor({ catalog, addresses }: InstanceOptions) {
+  constructor({ catalog, guard, addresses }: InstanceOptions) {
     this.catalog = new Catalog(catalog);
     this.answerer = new Answerer({
       catalog,
+      guard,
       addresses,
       snapshot: () => this.snapshot.batch(),
       startWorker: (input) => startWorker(WORKER, input),
@@ -94,6 +97,7 @@ export function instance(): Instance {
   const { zone, validationZone, listen } = config();
   return (created ??= new Instance({
     catalog: { platformZone: zone, validationZone },
+    guard: guard(config()),
     addresses: listen,
   }));
 }

@@ -1,9 +1,8 @@
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 
+import { TCP_IDLE_MS } from "./core/respond";
 import type { ListenAddress } from "./protocol";
 
-/** RFC 7766 section 6.2.3 asks for some seconds; longer only keeps the table full. */
-const IDLE_MS = 15_000;
 const MAX_CONNECTIONS = 2_000;
 /** One address may not take them all. */
 const MAX_CONNECTIONS_PER_ADDRESS = 200;
@@ -12,7 +11,7 @@ const MAX_UNSENT_OCTETS = 256 * 1024;
 const LENGTH_OCTETS = 2;
 
 /** Writes the answer to `query` into `out`, and says its length; 0 for none. */
-export type AnswerTcp = (query: Uint8Array, out: Uint8Array) => number;
+export type AnswerTcp = (query: Uint8Array, out: Uint8Array, address: string) => number;
 
 export interface TcpListener {
   readonly address: ListenAddress;
@@ -43,7 +42,7 @@ export async function listenTcp(
     }
     open.set(socket, peer);
     socket.on("close", () => open.delete(socket));
-    serve(socket, answerTo);
+    serve(socket, (query, out) => answerTo(query, out, peer));
   });
   await bound(server, host, port);
   const address = server.address();
@@ -77,7 +76,9 @@ async function closed(server: Server, open: Map<Socket, string>, graceMs: number
 /** The longest message, so that any fits behind its length. */
 const scratch = new Uint8Array(LENGTH_OCTETS + 65535);
 
-function serve(socket: Socket, answerTo: AnswerTcp): void {
+type AnswerHere = (query: Uint8Array, out: Uint8Array) => number;
+
+function serve(socket: Socket, answerTo: AnswerHere): void {
   let pending: Buffer = Buffer.alloc(0);
   let hasEnded = false;
 
@@ -96,7 +97,7 @@ function serve(socket: Socket, answerTo: AnswerTcp): void {
     else socket.resume();
   };
 
-  socket.setTimeout(IDLE_MS, () => socket.destroy());
+  socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
   socket.on("error", () => socket.destroy());
   socket.on("drain", pump);
   socket.on("data", (chunk) => {
@@ -118,7 +119,7 @@ interface Some {
 }
 
 /** Answers the whole messages at the start of `pending`, as one buffer of bounded size. */
-function answerSome(pending: Buffer, answerTo: AnswerTcp): Some {
+function answerSome(pending: Buffer, answerTo: AnswerHere): Some {
   const parts: Buffer[] = [];
   let octets = 0;
   let at = 0;

@@ -9,6 +9,7 @@ import * as packet from "dns-packet";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { startWorker } from "../shared/worker";
+import { openGuard } from "./__tests__/guard";
 import { zoneChanges } from "./core/__tests__/zone-text";
 import type { Batch, Change } from "./core/catalog";
 import { Snapshot } from "./core/snapshot";
@@ -53,6 +54,7 @@ beforeAll(async () => {
   });
   answerer = new Answerer({
     catalog: { platformZone: "repl.test", validationZone: "" },
+    guard: openGuard,
     addresses: [{ host: "127.0.0.1", port: 0 }],
     snapshot: () => snapshot.batch(),
     startWorker: async (input) => {
@@ -233,7 +235,11 @@ describe.skipIf(!hasDig)(hasDig ? "dig" : "dig (skipped: dig is not installed)",
     [["example.com"], /status: REFUSED/],
     [["+edns=1", "+noednsneg", "repl.test"], /status: BADVERS/],
     [["+opcode=iquery", "repl.test"], /status: NOTIMP/],
-    [["CH", "TXT", "version.bind"], /status: REFUSED/],
+    [["CH", "TXT", "version.bind"], /CH\s+TXT\s+"Stele"/],
+    [["CH", "TXT", "authors.bind"], /status: REFUSED/],
+    [["+nsid", "repl.test"], /NSID: .*\("ns1-test"\)/],
+    [["+cookie", "repl.test"], /COOKIE: [0-9a-f]{16}01000000[0-9a-f]{24} \(good\)/],
+    [["+tcp", "+keepalive", "repl.test"], /TCP.KEEPALIVE: 15.0 sec/],
     [["repl.test", "ANY", "+notcp"], /HINFO\s+"RFC8482" ""/],
     [["repl.test", "NS"], /flags: qr aa rd;[\s\S]*ns1\.repl\.test\.\s+60\s+IN\s+A\s+127\.0\.0\.1/],
   ])("%j", (args, expected) => {

@@ -9,6 +9,7 @@ import type { Batch, CatalogOptions } from "./core/catalog";
 import {
   type Counters,
   type FromWorker,
+  type Guard,
   type ListenAddress,
   NO_COUNTERS,
   type ToWorker,
@@ -22,6 +23,7 @@ const STABLE_MS = 10_000;
 
 export interface AnswererOptions {
   readonly catalog: CatalogOptions;
+  readonly guard: Guard;
   readonly addresses: readonly ListenAddress[];
   /** Everything that a new worker must know, the batches that were applied before included. */
   readonly snapshot: () => Batch;
@@ -66,8 +68,8 @@ export class Answerer {
 
   /** Start answering. Rejects when an address cannot be bound; then nothing is. */
   async open(): Promise<void> {
-    const { catalog, addresses, snapshot, startWorker } = this.#options;
-    const worker = await startWorker({ catalog });
+    const { catalog, guard, addresses, snapshot, startWorker } = this.#options;
+    const worker = await startWorker({ catalog, guard });
     let hasOpened = false;
     let fault = "it ended";
     worker.on("error", (error) => (fault = error.stack ?? String(error)));
@@ -169,6 +171,8 @@ function sum(a: Counters, b: Counters): Counters {
     tcpQueries: a.tcpQueries + b.tcpQueries,
     dropped: a.dropped + b.dropped,
     truncated: a.truncated + b.truncated,
+    slipped: a.slipped + b.slipped,
+    limited: a.limited + b.limited,
     tcpRefused: a.tcpRefused + b.tcpRefused,
     tcpConnections: b.tcpConnections,
     rcodes,

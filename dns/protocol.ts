@@ -1,5 +1,6 @@
 /** What the main thread and the answering worker say to each other. */
 import type { Batch, CatalogOptions } from "./core/catalog";
+import type { RateLimits } from "./core/rate-limit";
 
 export interface ListenAddress {
   readonly host: string;
@@ -11,9 +12,20 @@ export interface ListenAddress {
 export const formatAddress = ({ host, port }: ListenAddress): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
+/** What a server is called, and how it tells askers from those who only look like them. */
+export interface Guard {
+  /** For NSID and class CH; "" for none. */
+  readonly identity: string;
+  /** Of cookies: the first makes them, all know them. */
+  readonly secrets: readonly Uint8Array[];
+  /** Nothing: every query is answered. */
+  readonly rateLimits: RateLimits | undefined;
+}
+
 /** What a worker is started with. */
 export interface WorkerInput {
   readonly catalog: CatalogOptions;
+  readonly guard: Guard;
 }
 
 /** Each is answered by `done` with the same `id`, after it took effect. */
@@ -34,6 +46,9 @@ export interface Counters {
   /** What got no answer: too short, itself an answer, or not sent. */
   readonly dropped: number;
   readonly truncated: number;
+  /** What rate limiting truncated, and what it dropped. */
+  readonly slipped: number;
+  readonly limited: number;
   /** By response code. */
   readonly rcodes: Readonly<Record<number, number>>;
   readonly tcpConnections: number;
@@ -45,6 +60,8 @@ export const NO_COUNTERS: Counters = {
   tcpQueries: 0,
   dropped: 0,
   truncated: 0,
+  slipped: 0,
+  limited: 0,
   rcodes: {},
   tcpConnections: 0,
   tcpRefused: 0,

@@ -4,13 +4,18 @@ import {
   type Address,
   address,
   addresses,
+  integer,
   list,
   readSettings,
   type Settings,
   type SettingsTable,
   text,
 } from "../shared/settings";
+import { parseIpv4, parseIpv6 } from "./core/address";
+import { SECRET_OCTETS } from "./core/cookies";
+import { MAX_IDENTITY_OCTETS } from "./core/identity";
 import { formatName } from "./core/names";
+import type { Network } from "./core/rate-limit";
 import { readZoneName } from "./core/rules";
 
 /** A name server of our zones, and where it is. */
@@ -50,6 +55,39 @@ function listenAddresses(value: string): readonly Address[] {
   throw new Error("each address to answer on, such as 192.0.2.1:53,[2001:db8::1]:53, no wildcard");
 }
 
+function identity(value: string): string {
+  if (/^[\x20-\x7e]*$/.test(value) && value.length <= MAX_IDENTITY_OCTETS) return value;
+  throw new Error(`at most ${MAX_IDENTITY_OCTETS} characters of ASCII, such as ns1-east`);
+}
+
+/** Two, while one takes the place of the other (RFC 9018 section 5). */
+const MAX_SECRETS = 2;
+
+function secrets(value: string): readonly Uint8Array[] {
+  const found = list(value);
+  const isFine = found.every(
+    (secret) => /^[0-9a-f]+$/i.test(secret) && secret.length === HEX_DIGITS,
+  );
+  if (isFine && found.length <= MAX_SECRETS)
+    return found.map((secret) => Buffer.from(secret, "hex"));
+  throw new Error(`one or two secrets of ${HEX_DIGITS} hexadecimal digits, the one in use first`);
+}
+
+const HEX_DIGITS = 2 * SECRET_OCTETS;
+
+function networks(value: string): readonly Network[] {
+  return list(value).map((text) => {
+    const [at = "", bits = ""] = text.split("/");
+    const octets = parseIpv4(at) ?? parseIpv6(at);
+    const max = (octets?.length ?? 0) * 8;
+    if (octets && /^\d{1,3}$/.test(bits) && Number(bits) <= max)
+      return { octets, bits: Number(bits) };
+    throw new Error("networks such as 192.0.2.0/24,2001:db8::/32");
+  });
+}
+
+const MAX_RATE = 1_000_000;
+
 export const settings = {
   zone: {
     name: "STELE_ZONE",
@@ -80,6 +118,30 @@ export const settings = {
     default: "",
     parse: optionalAddress,
     doc: "Resolver that checks custom domains, such as 192.0.2.53:53; empty for the system's",
+  },
+  identity: {
+    name: "STELE_DNS_IDENTITY",
+    default: "",
+    parse: identity,
+    doc: "What this name server answers to NSID and `id.server`; empty for nothing",
+  },
+  cookieSecrets: {
+    name: "STELE_DNS_COOKIE_SECRETS",
+    default: "",
+    parse: secrets,
+    doc: "Secrets of DNS cookies, the same on all servers of an address: 32 hexadecimal digits each, the one in use first; empty for one of this process",
+  },
+  rateLimit: {
+    name: "STELE_DNS_RATE_LIMIT",
+    default: "200",
+    parse: integer(0, MAX_RATE),
+    doc: "Answers over UDP a second, of one name and response code to one /24 or /56, unless the asker shows a cookie; 0 for no limit",
+  },
+  rateLimitExempt: {
+    name: "STELE_DNS_RATE_LIMIT_EXEMPT",
+    default: "127.0.0.0/8,::1/128",
+    parse: networks,
+    doc: "Networks whose queries are all answered, separated by commas",
   },
   snapshotFile: {
     name: "STELE_DNS_SNAPSHOT",

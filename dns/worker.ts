@@ -6,7 +6,8 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import { letIn } from "../shared/arrivals";
 import { Catalog } from "./core/catalog";
-import { MAX_UDP_OCTETS, type Outcome, respond } from "./core/respond";
+import { RateLimiter } from "./core/rate-limit";
+import { type Asker, MAX_UDP_OCTETS, type Outcome, respond, type Server } from "./core/respond";
 import { listenTcp, type TcpListener } from "./listen-tcp";
 import { listenUdp, type UdpListener } from "./listen-udp";
 import type { Counters, FromWorker, ListenAddress, ToWorker, WorkerInput } from "./protocol";
@@ -15,32 +16,46 @@ const COUNT_EVERY_MS = 1_000;
 /** With port 0, TCP's free port may be taken for UDP: so often another one is tried. */
 const PORT_ATTEMPTS = 10;
 
-const catalog = new Catalog((workerData as WorkerInput).catalog);
+const { catalog: options, guard } = workerData as WorkerInput;
+const catalog = new Catalog(options);
+const server: Server = {
+  zones: catalog,
+  identity: guard.identity,
+  secrets: guard.secrets,
+  limiter: guard.rateLimits && new RateLimiter(guard.rateLimits),
+};
 const udp: UdpListener[] = [];
 const tcp: TcpListener[] = [];
 const totals = { udpQueries: 0, tcpQueries: 0, dropped: 0, truncated: 0, tcpRefused: 0 };
+const limits = { slipped: 0, limited: 0 };
 const rcodes: Record<number, number> = {};
 const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
 
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
 
-function count({ length, rcode, isTruncated }: Outcome): void {
-  if (length === 0) totals.dropped++;
+function count({ length, rcode, isTruncated, verdict }: Outcome): void {
+  if (verdict === "slip") limits.slipped++;
+  if (verdict === "drop") limits.limited++;
+  else if (length === 0) totals.dropped++;
   else rcodes[rcode] = (rcodes[rcode] ?? 0) + 1;
   if (isTruncated) totals.truncated++;
 }
 
-function answerUdp(query: Uint8Array): Uint8Array | undefined {
+const askerOf = (transport: Asker["transport"], address: string): Asker => {
+  return { transport, address, nowMs: Date.now() };
+};
+
+function answerUdp(query: Uint8Array, address: string): Uint8Array | undefined {
   totals.udpQueries++;
-  const outcome = respond(catalog, query, "udp", udpScratch);
+  const outcome = respond(server, query, askerOf("udp", address), udpScratch);
   count(outcome);
   // The kernel may take it later, when the next answer is already written into the scratch.
   return outcome.length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, outcome.length));
 }
 
-function answerTcp(query: Uint8Array, out: Uint8Array): number {
+function answerTcp(query: Uint8Array, out: Uint8Array, address: string): number {
   totals.tcpQueries++;
-  const outcome = respond(catalog, query, "tcp", out);
+  const outcome = respond(server, query, askerOf("tcp", address), out);
   count(outcome);
   return outcome.length;
 }
@@ -80,7 +95,7 @@ async function closeAll(graceMs: number): Promise<void> {
 
 function counters(): Counters {
   const tcpConnections = tcp.reduce((sum, listener) => sum + listener.connections(), 0);
-  return { ...totals, rcodes: { ...rcodes }, tcpConnections };
+  return { ...totals, ...limits, rcodes: { ...rcodes }, tcpConnections };
 }
 
 async function obey(message: ToWorker): Promise<void> {

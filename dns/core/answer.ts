@@ -3,7 +3,7 @@
  * of RFC 1034 section 4.3.2, as RFC 4592 and RFC 6604 sharpen it. Reads no clock and no network.
  */
 import { CLASS, RCODE, TYPE } from "./codes";
-import { child, fold, isWithin, type Name, nameAt, parentOf } from "./names";
+import { child, fold, isWithin, type Name, nameAt, parentOf, ROOT } from "./names";
 import { type Node, type RRset, targetOf, type ZoneView } from "./zone";
 
 /** An RRset under the name it is shown at: its own, or the one a wildcard stands in for. */
@@ -21,6 +21,8 @@ export interface Answer {
   readonly additionals: readonly OwnedRRset[];
   /** Leading additionals that a referral cannot do without (RFC 9471 section 3). */
   readonly glue: number;
+  /** The name under which floods of this answer are counted: the same for all that is made up. */
+  readonly countedAs: Name;
 }
 
 /** Where zones are found. */
@@ -46,6 +48,7 @@ const refused: Answer = {
   authorities: NONE,
   additionals: NONE,
   glue: 0,
+  countedAs: ROOT,
 };
 
 /** Answer `question`. Total: any question has an answer. */
@@ -69,13 +72,15 @@ function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
   const chain: OwnedRRset[] = [];
   let owner = name;
   let zone = first;
+  let countedAs: Name | undefined;
   while (chain.length < MAX_CHAIN) {
     const found = lookup(zone, owner, type);
-    if (found.kind === "cut") return referral(zones, chain, found);
-    if (found.kind === "nothing") return negative(zone, RCODE.NXDOMAIN, chain);
+    countedAs ??= found.at;
+    if (found.kind === "cut") return referral(zones, chain, found, countedAs);
+    if (found.kind === "nothing") return negative(zone, RCODE.NXDOMAIN, chain, countedAs);
     const cname = found.node.get(TYPE.CNAME);
     if (!cname || type === TYPE.CNAME || type === TYPE.ANY) {
-      return atNode(zones, zone, { owner, type, node: found.node, chain });
+      return atNode(zones, zone, { owner, type, node: found.node, chain, countedAs });
     }
     chain.push({ owner, rrset: cname });
     owner = fold(nameAt(cname.rdatas[0]!, 0) ?? owner);
@@ -84,33 +89,37 @@ function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
     if (!next) break;
     zone = next;
   }
-  return positive(chain, []);
+  return positive(chain, [], countedAs ?? name);
 }
 
+/** What is there, and where: at the name, its wildcard, its cut; nothing is in the whole zone. */
 type Found =
-  | { readonly kind: "node"; readonly node: Node }
-  | { readonly kind: "cut"; readonly owner: Name; readonly ns: RRset }
-  | { readonly kind: "nothing" };
+  | { readonly kind: "node"; readonly at: Name; readonly node: Node }
+  | { readonly kind: "cut"; readonly at: Name; readonly ns: RRset }
+  | { readonly kind: "nothing"; readonly at: Name };
 
 /** Step 3: from the origin down, label by label, until the name, a cut, or nothing. */
 function lookup(zone: ZoneView, name: Name, type: number): Found {
   if (!zone.hasCuts) {
     const node = zone.node(name);
-    if (node) return { kind: "node", node };
+    if (node) return { kind: "node", at: name, node };
   }
   let closest = zone.origin;
   for (const at of pathTo(name, zone.origin)) {
     const node = zone.node(at);
     if (!node) {
       // Only the closest encloser's wildcard stands in (RFC 4592 section 3.3.1).
-      const wildcard = zone.node(child("*", closest));
-      return wildcard ? { kind: "node", node: wildcard } : { kind: "nothing" };
+      const wildcard = child("*", closest);
+      const stand = zone.node(wildcard);
+      return stand
+        ? { kind: "node", at: wildcard, node: stand }
+        : { kind: "nothing", at: zone.origin };
     }
     const ns = node.get(TYPE.NS);
-    if (ns && !(at === name && type === TYPE.DS)) return { kind: "cut", owner: at, ns };
+    if (ns && !(at === name && type === TYPE.DS)) return { kind: "cut", at, ns };
     closest = at;
   }
-  return { kind: "node", node: zone.node(name)! };
+  return { kind: "node", at: name, node: zone.node(name)! };
 }
 
 /** The names below `origin` on the way down to `name`, which is the last. */
@@ -125,12 +134,14 @@ interface Hit {
   readonly type: number;
   readonly node: Node;
   readonly chain: readonly OwnedRRset[];
+  readonly countedAs: Name;
 }
 
-function atNode(zones: Zones, zone: ZoneView, { owner, type, node, chain }: Hit): Answer {
+function atNode(zones: Zones, zone: ZoneView, hit: Hit): Answer {
+  const { owner, type, node, chain, countedAs } = hit;
   const rrset = type === TYPE.ANY ? anyOf(node) : node.get(type);
-  if (!rrset) return negative(zone, RCODE.NOERROR, chain);
-  return positive([...chain, { owner, rrset }], addressesOf(zones, rrset));
+  if (!rrset) return negative(zone, RCODE.NOERROR, chain, countedAs);
+  return positive([...chain, { owner, rrset }], addressesOf(zones, owner, rrset), countedAs);
 }
 
 /** ANY gets one small RRset instead of all (RFC 8482 sections 4.1 and 4.2). */
@@ -144,46 +155,64 @@ const RFC8482: RRset = {
   rdatas: [Uint8Array.of(7, ...Array.from("RFC8482", (letter) => letter.charCodeAt(0)), 0)],
 };
 
-function positive(answers: readonly OwnedRRset[], additionals: readonly OwnedRRset[]): Answer {
+function positive(
+  answers: readonly OwnedRRset[],
+  additionals: readonly OwnedRRset[],
+  countedAs: Name,
+): Answer {
   const rcode = RCODE.NOERROR;
-  return { rcode, isAuthoritative: true, answers, authorities: NONE, additionals, glue: 0 };
+  const sections = { answers, authorities: NONE, additionals };
+  return { rcode, isAuthoritative: true, ...sections, glue: 0, countedAs };
 }
 
 /** NXDOMAIN or NODATA, with the SOA so that it may be cached (RFC 2308 sections 3 and 5). */
-function negative(zone: ZoneView, rcode: number, answers: readonly OwnedRRset[]): Answer {
+function negative(
+  zone: ZoneView,
+  rcode: number,
+  answers: readonly OwnedRRset[],
+  countedAs: Name,
+): Answer {
   const authorities = [{ owner: zone.origin, rrset: zone.negativeSoa }];
-  return { rcode, isAuthoritative: true, answers, authorities, additionals: NONE, glue: 0 };
+  const sections = { answers, authorities, additionals: NONE };
+  return { rcode, isAuthoritative: true, ...sections, glue: 0, countedAs };
 }
 
 /** Step 3b: the zone is cut here; who knows more is said with the addresses we hold. */
 function referral(
   zones: Zones,
   chain: readonly OwnedRRset[],
-  { owner, ns }: { readonly owner: Name; readonly ns: RRset },
+  { at, ns }: { readonly at: Name; readonly ns: RRset },
+  countedAs: Name,
 ): Answer {
-  const addresses = addressesOf(zones, ns);
-  const glue = addresses.filter((address) => isWithin(address.owner, owner));
-  const others = addresses.filter((address) => !isWithin(address.owner, owner));
+  const addresses = addressesOf(zones, at, ns);
+  const glue = addresses.filter((address) => isWithin(address.owner, at));
+  const others = addresses.filter((address) => !isWithin(address.owner, at));
   return {
     rcode: RCODE.NOERROR,
     isAuthoritative: chain.length > 0,
     answers: chain,
-    authorities: [{ owner, rrset: ns }],
+    authorities: [{ owner: at, rrset: ns }],
     additionals: [...glue, ...others],
     glue: glue.length,
+    countedAs,
   };
 }
 
-/** Addresses of the hosts that NS, MX and SRV point to, as far as we have them (step 6). */
-function addressesOf(zones: Zones, { type, rdatas }: RRset): readonly OwnedRRset[] {
-  if (type !== TYPE.NS && type !== TYPE.MX && type !== TYPE.SRV) return NONE;
+/** Types that point to hosts whose addresses the asker needs next (step 6, RFC 9460 4.2). */
+const POINTING: readonly number[] = [TYPE.NS, TYPE.MX, TYPE.SRV, TYPE.SVCB, TYPE.HTTPS];
+
+/** Addresses of the hosts that the records point to, as far as we have them. */
+function addressesOf(zones: Zones, at: Name, { type, rdatas }: RRset): readonly OwnedRRset[] {
+  if (!POINTING.includes(type)) return NONE;
   const addresses: OwnedRRset[] = [];
-  const owners = new Set(rdatas.map((rdata) => fold(targetOf(type, rdata) ?? "")));
-  owners.delete("");
-  for (const owner of owners) {
-    const node = zones.zoneOf(owner)?.node(owner);
+  const targets = rdatas.map((rdata) => fold(targetOf(type, rdata) ?? ROOT));
+  for (const owner of new Set(targets)) {
+    // The root is nobody: "no service here", or for SVCB the name itself.
+    const isSelf = owner === ROOT && (type === TYPE.SVCB || type === TYPE.HTTPS);
+    const host = isSelf ? at : owner;
+    const node = host === ROOT ? undefined : zones.zoneOf(host)?.node(host);
     for (const rrset of [node?.get(TYPE.A), node?.get(TYPE.AAAA)]) {
-      if (rrset) addresses.push({ owner, rrset });
+      if (rrset) addresses.push({ owner: host, rrset });
     }
   }
   return addresses;

@@ -18,7 +18,7 @@ describe("types", () => {
 
   it("are named, or TYPEnnn", () => {
     expect(typeName(TYPE.CAA)).toBe("CAA");
-    expect(typeName(65)).toBe("TYPE65");
+    expect(typeName(66)).toBe("TYPE66");
   });
 
   it("of messages are no data", () => {

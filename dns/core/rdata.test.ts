@@ -37,7 +37,7 @@ describe("record data", () => {
       "ns1.example.org hostmaster.example.org 4294967295 3600 600 86400 60",
       "ns1.example.org hostmaster.example.org 4294967295 3600 600 86400 60",
     ],
-    ["TYPE65", "\\# 3 00 01 00", "\\# 3 000100"],
+    ["TYPE66", "\\# 3 00 01 00", "\\# 3 000100"],
     ["TYPE999", "\\# 0", "\\# 0"],
     ["A", "\\# 4 c0000201", "192.0.2.1"],
   ])("of %s reads %s", (type, text, expected) => {
@@ -61,8 +61,8 @@ describe("record data", () => {
     ["CAA", "0 is-sue x", /CAA tag/],
     ["CNAME", "a..b", /empty label/],
     ["SOA", "ns1.example.org", /<mname>/],
-    ["TYPE65", "1 .", /RFC 3597/],
-    ["TYPE65", "\\# 4 00", /of that length/],
+    ["TYPE66", "1 .", /RFC 3597/],
+    ["TYPE66", "\\# 4 00", /of that length/],
   ])("of %s refuses %s", (type, text, reason) => {
     expect(parseRdata(typeCode(type)!, text)).toMatchObject({
       ok: false,

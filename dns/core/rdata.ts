@@ -16,6 +16,7 @@ import {
   parseName,
   readEscape,
 } from "./names";
+import { formatSvcb, parseSvcb } from "./svcb";
 
 /** One record's data. Far below the 65535 of the wire, so that a set of them fits a message. */
 export const MAX_RDATA_OCTETS = 8192;
@@ -35,6 +36,7 @@ type Field = (token: Token) => Parsed<Uint8Array>;
 export function parseRdata(type: number, text: string): Parsed<Uint8Array> {
   if (/^\s*\\#/.test(text)) return parseGeneric(type, text);
   if (type === TYPE.TXT && !text.trimStart().startsWith('"')) return limited(wholeText(text));
+  if (type === TYPE.SVCB || type === TYPE.HTTPS) return limited(parseSvcb(text));
   const tokens = tokenize(text);
   if (!tokens.ok) return tokens;
   if (type === TYPE.TXT) return limited(joined(tokens.value.map(characterString)));
@@ -269,6 +271,8 @@ const FORMATS: Readonly<Record<number, Format>> = {
   [TYPE.HINFO]: formatStrings,
   [TYPE.CAA]: formatCaa,
   [TYPE.SOA]: formatSoa,
+  [TYPE.SVCB]: formatSvcb,
+  [TYPE.HTTPS]: formatSvcb,
 };
 
 const withPrefix = (numbers: readonly number[], rest: string | undefined): string | undefined =>

@@ -3,8 +3,22 @@
  * answer stumbles over, the asker gets SERVFAIL and the next query is answered.
  */
 import { type Answer, answer, type OwnedRRset, type Zones } from "./answer";
-import { OPCODE, RCODE, TYPE } from "./codes";
-import { type Edns, FLAG, OPT_OCTETS, type Query, readHeader, readQuery, Writer } from "./wire";
+import { CLASS, OPCODE, OPTION, RCODE, TYPE } from "./codes";
+import { answerCookie, type CookieReply, type Secrets } from "./cookies";
+import { answerIdentity, identityOctets } from "./identity";
+import { ROOT } from "./names";
+import type { RateLimiter, Verdict } from "./rate-limit";
+import {
+  type Edns,
+  FLAG,
+  type Option,
+  optOctets,
+  type Query,
+  readHeader,
+  readQuery,
+  unread,
+  Writer,
+} from "./wire";
 
 export type Transport = "udp" | "tcp";
 
@@ -14,72 +28,155 @@ export const MAX_UDP_OCTETS = 1232;
 const MIN_UDP_OCTETS = 512;
 export const MAX_TCP_OCTETS = 65535;
 
+/** RFC 7766 section 6.2.3 asks for some seconds; longer only keeps the table full. */
+export const TCP_IDLE_MS = 15_000;
+/** The unit of edns-tcp-keepalive (RFC 7828 section 3.1). */
+const KEEPALIVE_UNIT_MS = 100;
+
+/** What answers are made of. */
+export interface Server {
+  readonly zones: Zones;
+  /** What this server is called by those who ask it; "" for nothing. */
+  readonly identity: string;
+  readonly secrets: Secrets;
+  /** Without it, every query over UDP is answered. */
+  readonly limiter: RateLimiter | undefined;
+}
+
+/** Who asks, how, and when. */
+export interface Asker {
+  readonly transport: Transport;
+  readonly address: string;
+  readonly nowMs: number;
+}
+
 /** What became of a query, for the counters. */
 export interface Outcome {
   /** Octets of the answer in `out`; 0 when there is none to send. */
   readonly length: number;
   readonly rcode: number;
   readonly isTruncated: boolean;
+  /** What rate limiting made of it. */
+  readonly verdict: Verdict;
 }
 
-const DROPPED: Outcome = { length: 0, rcode: RCODE.NOERROR, isTruncated: false };
+const DROPPED: Outcome = {
+  length: 0,
+  rcode: RCODE.NOERROR,
+  isTruncated: false,
+  verdict: "answer",
+};
 
 /**
  * Answer `query` into `out`, which has room for the largest message of the transport. Never throws.
  * What is no query (too short, or itself an answer) gets none, so that nobody can make us loop.
  */
-export function respond(
-  zones: Zones,
-  query: Uint8Array,
-  transport: Transport,
-  out: Uint8Array,
-): Outcome {
+export function respond(server: Server, query: Uint8Array, asker: Asker, out: Uint8Array): Outcome {
   const header = readHeader(query);
   if (!header || header.isResponse) return DROPPED;
-  let read: Query = { header, question: undefined, edns: undefined };
+  let read = unread(header);
   try {
     read = readQuery(query, header);
-    const limit = sizeLimit(transport, read.edns);
-    return write({ out, query, read, limit }, decide(zones, read));
+    const cookie = cookieReply(server, read.edns, asker);
+    const reply = decide(server, read);
+    const verdict = verdictOn(server, reply, asker, cookie);
+    if (verdict === "drop") return { ...DROPPED, verdict };
+    const options = optionsOf(server, { read, asker, cookie, verdict });
+    const limit = sizeLimit(asker.transport, read.edns);
+    return write({ out, query, read, limit, options, verdict }, reply);
   } catch {
-    const limit = sizeLimit(transport, read.edns);
-    return write({ out, query, read, limit }, empty(RCODE.SERVFAIL));
+    const limit = sizeLimit(asker.transport, read.edns);
+    const space = { out, query, read, limit, options: NO_OPTIONS, verdict: "answer" as const };
+    return write(space, empty(RCODE.SERVFAIL));
   }
 }
 
 const empty = (rcode: number): Answer => {
   const sections = { answers: [], authorities: [], additionals: [] };
-  return { rcode, isAuthoritative: false, ...sections, glue: 0 };
+  return { rcode, isAuthoritative: false, ...sections, glue: 0, countedAs: ROOT };
 };
 
-function decide(zones: Zones, { header, question, edns }: Query): Answer {
+function decide(server: Server, { header, question, edns, isCookieOnly }: Query): Answer {
   if (header.opcode !== OPCODE.QUERY) return empty(RCODE.NOTIMP);
+  if (isCookieOnly) return empty(RCODE.NOERROR);
   if (!question || question.type === TYPE.OPT) return empty(RCODE.FORMERR);
   if (edns && edns.version > 0) return empty(RCODE.BADVERS);
-  return answer(zones, question);
+  if (question.class === CLASS.CH) {
+    return answerIdentity(question, server.identity) ?? empty(RCODE.REFUSED);
+  }
+  return answer(server.zones, question);
 }
+
+function cookieReply(
+  { secrets }: Server,
+  edns: Edns | undefined,
+  { address, nowMs }: Asker,
+): CookieReply | undefined {
+  if (!edns?.cookie || secrets.length === 0) return undefined;
+  return answerCookie(secrets, edns.cookie, { address, nowSeconds: Math.floor(nowMs / 1000) });
+}
+
+/** Who comes over TCP, or shows a cookie of ours, is who they say: no stranger gets their answers. */
+function verdictOn(
+  { limiter }: Server,
+  { countedAs, rcode }: Answer,
+  { transport, address, nowMs }: Asker,
+  cookie: CookieReply | undefined,
+): Verdict {
+  if (!limiter || transport !== "udp" || cookie?.isValid) return "answer";
+  return limiter.take({ address, countedAs, rcode }, nowMs);
+}
+
+const NO_OPTIONS: readonly Option[] = [];
+
+interface Situation {
+  readonly read: Query;
+  readonly asker: Asker;
+  readonly cookie: CookieReply | undefined;
+  readonly verdict: Verdict;
+}
+
+/** Only what was asked for comes back, and of that only the cookie to who asks too much. */
+function optionsOf({ identity }: Server, { read, asker, cookie, verdict }: Situation) {
+  const { edns } = read;
+  if (!edns) return NO_OPTIONS;
+  const wantsKeepalive = edns.wantsKeepalive && asker.transport === "tcp";
+  if (!cookie && !edns.wantsNsid && !wantsKeepalive) return NO_OPTIONS;
+  const options: Option[] = [];
+  if (cookie) options.push({ code: OPTION.COOKIE, data: cookie.cookie });
+  if (verdict !== "answer") return options;
+  if (edns.wantsNsid && identity !== "") {
+    options.push({ code: OPTION.NSID, data: identityOctets(identity) });
+  }
+  if (wantsKeepalive) options.push({ code: OPTION.TCP_KEEPALIVE, data: IDLE_OCTETS });
+  return options;
+}
+
+const IDLE_OCTETS = Uint8Array.of(0, TCP_IDLE_MS / KEEPALIVE_UNIT_MS);
 
 interface Space {
   readonly out: Uint8Array;
   readonly query: Uint8Array;
   readonly read: Query;
   readonly limit: number;
+  readonly options: readonly Option[];
+  readonly verdict: Verdict;
 }
 
-function write({ out, query, read, limit }: Space, reply: Answer): Outcome {
+function write({ out, query, read, limit, options, verdict }: Space, reply: Answer): Outcome {
   const { header, question, edns } = read;
   // Of a malformed query, and of one for another purpose, only the header is trusted.
   const isEchoed = header.opcode === OPCODE.QUERY && question !== undefined;
-  const room = limit - (edns ? OPT_OCTETS : 0);
+  const room = limit - (edns ? optOctets(options) : 0);
   const writer = new Writer(out, room, query, isEchoed ? question : undefined);
-  const isTruncated = !writeSections(writer, reply);
-  if (edns) writer.opt(edns, MAX_UDP_OCTETS, reply.rcode);
+  const isTruncated = verdict === "slip" || !writeSections(writer, reply);
+  if (edns) writer.opt(edns, { size: MAX_UDP_OCTETS, rcode: reply.rcode, options });
   if (edns) writer.addCount(3, 1);
   const copied = header.flags & (OPCODE_BITS | FLAG.RD);
   const authoritative = reply.isAuthoritative ? FLAG.AA : 0;
   const truncated = isTruncated ? FLAG.TC : 0;
   writer.flags(FLAG.QR | copied | authoritative | truncated | (reply.rcode & 0xf));
-  return { length: writer.length, rcode: reply.rcode, isTruncated };
+  return { length: writer.length, rcode: reply.rcode, isTruncated, verdict };
 }
 
 const OPCODE_BITS = 0x7800;

@@ -21,7 +21,15 @@ describe("readQuery()", () => {
     expect(read(`abcd 0100 0001 0000 0000 0001 ${QUESTION} ${OPT}`)).toEqual({
       header: { id: 0xabcd, flags: 0x0100, opcode: 0, isResponse: false },
       question: { name: wireName("a.bc"), type: 1, class: 1, end: 22 },
-      edns: { version: 0, size: 1232, dnssecOk: true },
+      edns: {
+        version: 0,
+        size: 1232,
+        dnssecOk: true,
+        cookie: undefined,
+        wantsNsid: false,
+        wantsKeepalive: false,
+      },
+      isCookieOnly: false,
     });
   });
 

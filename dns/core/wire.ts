@@ -2,7 +2,8 @@
  * Messages on the wire (RFC 1035 section 4.1, RFC 6891): a reader that touches each octet of a
  * query once, and a writer that compresses names and never grows past its limit.
  */
-import { TYPE } from "./codes";
+import { CLASS, OPTION, TYPE } from "./codes";
+import { isCookieLength } from "./cookies";
 import {
   foldOctet,
   isWithin,
@@ -15,8 +16,10 @@ import {
 
 export const HEADER_OCTETS = 12;
 
-/** OPT: root owner, type, class, TTL, and a length of zero (RFC 6891 section 6.1.2). */
-export const OPT_OCTETS = 11;
+/** OPT without options: root owner, type, class, TTL, length (RFC 6891 section 6.1.2). */
+const OPT_OCTETS = 11;
+/** An option's code and length. */
+const OPTION_OCTETS = 4;
 
 export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100 } as const;
 const OPCODE_MASK = 0x7800;
@@ -40,6 +43,10 @@ export interface Edns {
   /** The size that the asker takes over UDP, at least 512 (RFC 6891 section 6.2.3). */
   readonly size: number;
   readonly dnssecOk: boolean;
+  /** The COOKIE option's data, of a length that cookies have. */
+  readonly cookie: Uint8Array | undefined;
+  readonly wantsNsid: boolean;
+  readonly wantsKeepalive: boolean;
 }
 
 export interface Header {
@@ -54,6 +61,8 @@ export interface Query {
   readonly header: Header;
   readonly question: Question | undefined;
   readonly edns: Edns | undefined;
+  /** There is no question, and none is meant: the asker wants a cookie (RFC 7873 section 5.4). */
+  readonly isCookieOnly: boolean;
 }
 
 const u16 = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | octets[at + 1]!;
@@ -71,15 +80,22 @@ export function readHeader(octets: Uint8Array): Header | undefined {
  * that lie, a pointer in the question, two OPTs, octets left over. Linear in the query's length.
  */
 export function readQuery(octets: Uint8Array, header: Header): Query {
-  const malformed: Query = { header, question: undefined, edns: undefined };
-  const hasOneQuestion = u16(octets, 4) === 1; // RFC 9619
+  const malformed = unread(header);
+  const questions = u16(octets, 4);
   const hasAnswers = u16(octets, 6) !== 0 || u16(octets, 8) !== 0;
-  if (!hasOneQuestion || hasAnswers) return malformed;
-  const question = readQuestion(octets);
-  if (!question) return malformed;
-  const edns = readAdditional(octets, question.end, u16(octets, 10));
-  return edns === "malformed" ? malformed : { header, question, edns };
+  if (questions > 1 || hasAnswers) return malformed; // RFC 9619
+  const question = questions === 1 ? readQuestion(octets) : undefined;
+  if (questions === 1 && !question) return malformed;
+  const edns = readAdditional(octets, question?.end ?? HEADER_OCTETS, u16(octets, 10));
+  if (edns === "malformed") return malformed;
+  if (question) return { header, question, edns, isCookieOnly: false };
+  return edns?.cookie ? { header, question, edns, isCookieOnly: true } : malformed;
 }
+
+/** A query of which no more than its header is known. */
+export const unread = (header: Header): Query => {
+  return { header, question: undefined, edns: undefined, isCookieOnly: false };
+};
 
 function readQuestion(octets: Uint8Array): Question | undefined {
   let at = HEADER_OCTETS;
@@ -107,27 +123,36 @@ function readAdditional(octets: Uint8Array, at: number, count: number) {
     const end = data + u16(octets, fixed + 8);
     if (end > octets.length) return "malformed" as const;
     if (u16(octets, fixed) === TYPE.OPT) {
-      const isWellFormed = fixed === at + 1 && hasWholeOptions(octets, data, end);
-      if (edns || !isWellFormed) return "malformed" as const;
-      edns = readOpt(octets, fixed);
+      if (edns || fixed !== at + 1) return "malformed" as const;
+      edns = readOpt(octets, fixed, end);
+      if (!edns) return "malformed" as const;
     }
     at = end;
   }
   return at === octets.length ? edns : ("malformed" as const);
 }
 
-function readOpt(octets: Uint8Array, fixed: number): Edns {
+/** OPT between its fixed part and `end`; undefined when its options are not whole. */
+function readOpt(octets: Uint8Array, fixed: number, end: number): Edns | undefined {
+  let cookie: Uint8Array | undefined;
+  let wantsNsid = false;
+  let wantsKeepalive = false;
+  let at = fixed + 10;
+  while (at < end) {
+    if (at + OPTION_OCTETS > end) return undefined;
+    const code = u16(octets, at);
+    const data = at + OPTION_OCTETS;
+    at = data + u16(octets, at + 2);
+    if (code === OPTION.NSID) wantsNsid = true;
+    if (code === OPTION.TCP_KEEPALIVE) wantsKeepalive = true;
+    if (code !== OPTION.COOKIE) continue;
+    if (!isCookieLength(at - data)) return undefined;
+    cookie ??= octets.subarray(data, at); // Of several, the first counts (RFC 7873 section 5.2).
+  }
+  if (at !== end) return undefined;
   const size = Math.max(512, u16(octets, fixed + 2));
   const dnssecOk = (u16(octets, fixed + 6) & DO) !== 0;
-  return { version: octets[fixed + 5]!, size, dnssecOk };
-}
-
-function hasWholeOptions(octets: Uint8Array, at: number, end: number): boolean {
-  while (at < end) {
-    if (at + 4 > end) return false;
-    at += 4 + u16(octets, at + 2);
-  }
-  return at === end;
+  return { version: octets[fixed + 5]!, size, dnssecOk, cookie, wantsNsid, wantsKeepalive };
 }
 
 /** Where the name at `at` ends. A pointer ends it; nobody follows it, so nobody can loop. */
@@ -159,6 +184,22 @@ export interface RecordData {
   readonly ttl: number;
   readonly rdata: Uint8Array;
 }
+
+export interface Option {
+  readonly code: number;
+  readonly data: Uint8Array;
+}
+
+/** What an answer's OPT says. */
+export interface Opt {
+  readonly size: number;
+  readonly rcode: number;
+  readonly options: readonly Option[];
+}
+
+/** Octets that OPT takes with these options. */
+export const optOctets = (options: readonly Option[]): number =>
+  options.reduce((sum, { data }) => sum + OPTION_OCTETS + data.length, OPT_OCTETS);
 
 /**
  * Writes one message into `octets`. Records go up to `limit`: one that does not fit is not written
@@ -214,7 +255,7 @@ export class Writer {
     const start = this.#end;
     if (!this.#name(owner) || !this.#fits(10)) return this.#undo(start);
     this.#put16(type);
-    this.#put16(1); // class IN
+    this.#put16(this.#question?.class === CLASS.CH ? CLASS.CH : CLASS.IN);
     this.#put16(ttl >>> 16);
     this.#put16(ttl & 0xffff);
     this.#end += 2;
@@ -224,14 +265,22 @@ export class Writer {
     return true;
   }
 
-  /** OPT: our size, the upper bits of the rcode, version 0, and DO as it was asked. */
-  opt(edns: Edns, size: number, rcode: number): void {
+  /** OPT: our size, the upper bits of the rcode, version 0, DO as it was asked, and options. */
+  opt(edns: Edns, { size, rcode, options }: Opt): void {
     this.#octets[this.#end++] = 0;
     this.#put16(TYPE.OPT);
     this.#put16(size);
     this.#put16((rcode >> 4) << 8);
     this.#put16(edns.dnssecOk ? DO : 0);
-    this.#put16(0);
+    const length = this.#end;
+    this.#end += 2;
+    for (const { code, data } of options) {
+      this.#put16(code);
+      this.#put16(data.length);
+      this.#octets.set(data, this.#end);
+      this.#end += data.length;
+    }
+    this.#set16(length, this.#end - length - 2);
   }
 
   #rdata(type: number, rdata: Uint8Array): boolean {

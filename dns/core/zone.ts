@@ -154,6 +154,6 @@ function withNegativeTtl(soa: RRset): RRset {
 /** The name that a record of this type points to, as it is written, or undefined. */
 export function targetOf(type: number, rdata: Uint8Array): string | undefined {
   if (type === TYPE.NS || type === TYPE.CNAME || type === TYPE.PTR) return nameAt(rdata, 0);
-  if (type === TYPE.MX) return nameAt(rdata, 2);
+  if (type === TYPE.MX || type === TYPE.SVCB || type === TYPE.HTTPS) return nameAt(rdata, 2);
   return type === TYPE.SRV ? nameAt(rdata, 6) : undefined;
 }

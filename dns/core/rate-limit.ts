@@ -1,0 +1,126 @@
+/**
+ * Response rate limiting (ISC-TN-2012-1): answers to one network about one thing come at a bounded
+ * rate, so that nobody can have us flood a stranger whose address they put on their queries. Of what
+ * is above the rate, half is answered with TC, so that who is real can come over TCP, and half not.
+ *
+ * The table has a fixed size and never grows. Two classes in one slot take it from each other:
+ * a flood takes its slot back at once, and who loses one starts afresh.
+ */
+import { parseIpv6 } from "./address";
+import type { Name } from "./names";
+
+export type Verdict = "answer" | "slip" | "drop";
+
+/** Addresses that share their first `bits`. */
+export interface Network {
+  readonly octets: Uint8Array;
+  readonly bits: number;
+}
+
+export interface RateLimits {
+  /** Answers of one class a second; as many at once after a quiet second. */
+  readonly perSecond: number;
+  /** Those to which no limit applies. */
+  readonly exempt: readonly Network[];
+  /** Nobody shall choose which classes share a slot. */
+  readonly seed: number;
+}
+
+/** What an answer is counted as, beside whom it goes to. */
+export interface Response {
+  readonly address: string;
+  /** The name found, the wildcard, the cut, or for NXDOMAIN the zone: the same for random names. */
+  readonly countedAs: Name;
+  readonly rcode: number;
+}
+
+/** Classes that are known at once; 20 octets each. */
+const SLOTS = 1 << 16;
+/** Who goes on above the rate is refused for so long after; ISC's window. */
+const WINDOW_SECONDS = 15;
+/** Of two answers above the rate, one is truncated and one dropped. */
+const SLIP = 2;
+
+const IPV4_PREFIX_OCTETS = 3; // /24
+const IPV6_PREFIX_OCTETS = 7; // /56
+
+export class RateLimiter {
+  readonly #limits: RateLimits;
+  /** A second hash of the class in each slot. */
+  readonly #classes = new Int32Array(SLOTS);
+  readonly #tokens = new Float32Array(SLOTS);
+  readonly #updatedAt = new Float64Array(SLOTS);
+  readonly #limited = new Uint32Array(SLOTS);
+  readonly #address = new Uint8Array(16);
+
+  constructor(limits: RateLimits) {
+    this.#limits = limits;
+  }
+
+  /** Count an answer, and say whether it is sent. */
+  take({ address, countedAs, rcode }: Response, nowMs: number): Verdict {
+    const size = readAddress(address, this.#address);
+    if (this.#limits.exempt.some((network) => isIn(network, this.#address, size))) return "answer";
+    const prefix = size === 4 ? IPV4_PREFIX_OCTETS : IPV6_PREFIX_OCTETS;
+    const slot = this.#slotOf(prefix, countedAs, rcode, nowMs);
+    const tokens = this.#refill(slot, nowMs) - 1;
+    const { perSecond } = this.#limits;
+    this.#tokens[slot] = Math.max(tokens, -perSecond * WINDOW_SECONDS);
+    if (tokens >= 0) return "answer";
+    this.#limited[slot] = this.#limited[slot]! + 1;
+    return this.#limited[slot]! % SLIP === 1 ? "slip" : "drop";
+  }
+
+  #slotOf(prefix: number, name: Name, rcode: number, nowMs: number): number {
+    let one = this.#limits.seed | 0;
+    let two = ~this.#limits.seed | 0;
+    const mix = (value: number): void => {
+      one = Math.imul(one ^ value, 0x01000193);
+      one ^= one >>> 15;
+      two = Math.imul(two + value, 0x5bd1e995);
+      two ^= two >>> 13;
+    };
+    for (let at = 0; at < prefix; at++) mix(this.#address[at]!);
+    mix(rcode);
+    for (let at = 0; at < name.length; at++) mix(name.charCodeAt(at));
+    const slot = (one ^ (one >>> 16)) & (SLOTS - 1);
+    if (this.#classes[slot] !== two) {
+      this.#classes[slot] = two;
+      this.#tokens[slot] = this.#limits.perSecond;
+      this.#updatedAt[slot] = nowMs;
+      this.#limited[slot] = 0;
+    }
+    return slot;
+  }
+
+  #refill(slot: number, nowMs: number): number {
+    const { perSecond } = this.#limits;
+    const passedMs = Math.max(0, nowMs - this.#updatedAt[slot]!);
+    this.#updatedAt[slot] = nowMs;
+    return Math.min(perSecond, this.#tokens[slot]! + (passedMs / 1000) * perSecond);
+  }
+}
+
+/** Read an address into `octets`; how many it has. What is none is 0.0.0.0. */
+function readAddress(text: string, octets: Uint8Array): 4 | 16 {
+  if (text.includes(":")) {
+    octets.set(parseIpv6(text) ?? octets.fill(0));
+    return 16;
+  }
+  let index = 0;
+  octets.fill(0, 0, 4);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x2e) index++;
+    else octets[index & 3] = octets[index & 3]! * 10 + code - 0x30;
+  }
+  return 4;
+}
+
+function isIn({ octets, bits }: Network, address: Uint8Array, size: number): boolean {
+  if (octets.length !== size) return false;
+  const whole = bits >> 3;
+  for (let at = 0; at < whole; at++) if (octets[at] !== address[at]) return false;
+  const rest = 8 - (bits & 7);
+  return rest === 8 || octets[whole]! >> rest === address[whole]! >> rest;
+}
