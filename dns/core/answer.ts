@@ -56,15 +56,17 @@ export function answer(zones: Zones, question: Asked): Answer {
   // Transfers are not offered, and other classes hold nothing (RFC 8906 section 3.1).
   const isTransfer = question.type === TYPE.AXFR || question.type === TYPE.IXFR;
   if (question.class !== CLASS.IN || isTransfer) return refused;
-  const zone = zoneFor(zones, question);
+  const zone = zoneFor(zones, question.name, question.type);
   return zone ? follow(zones, zone, question) : refused;
 }
 
-/** DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1), where we serve it. */
-function zoneFor(zones: Zones, { name, type }: Asked): ZoneView | undefined {
+/** DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1), where we serve that. */
+function zoneFor(zones: Zones, name: Name, type: number): ZoneView | undefined {
   const zone = zones.zoneOf(name);
   if (type !== TYPE.DS || zone?.origin !== name) return zone;
-  return zones.zoneOf(parentOf(name)) ?? zone;
+  const parent = zones.zoneOf(parentOf(name));
+  // Without the cut the parent would deny a name that exists.
+  return parent?.node(name)?.has(TYPE.NS) ? parent : zone;
 }
 
 /** Steps 2 and 3, again for each CNAME. Rcode and SOA are those of the last name (RFC 6604). */
@@ -85,7 +87,7 @@ function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
     chain.push({ owner, rrset: cname });
     owner = fold(nameAt(cname.rdatas[0]!, 0) ?? owner);
     if (chain.some((link) => link.owner === owner)) break;
-    const next = zones.zoneOf(owner);
+    const next = zoneFor(zones, owner, type);
     if (!next) break;
     zone = next;
   }

@@ -29,3 +29,38 @@ export const CLASS = { IN: 1, CH: 3 } as const;
 export const OPTION = { NSID: 3, COOKIE: 10, TCP_KEEPALIVE: 11 } as const;
 
 export const OPCODE = { QUERY: 0, NOTIFY: 4, UPDATE: 5 } as const;
+
+export const RCODE = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+  YXDOMAIN: 6,
+  YXRRSET: 7,
+  NXRRSET: 8,
+  NOTAUTH: 9,
+  NOTZONE: 10,
+  BADVERS: 16,
+} as const;
+
+const NAMES = new Map<number, string>(Object.entries(TYPE).map(([name, code]) => [code, name]));
+const CODES = new Map<string, number>(Object.entries(TYPE));
+
+/** The number of a type: its mnemonic, or `TYPE123` (RFC 3597 section 5). */
+export function typeCode(text: string): number | undefined {
+  const upper = text.toUpperCase();
+  const known = CODES.get(upper);
+  if (known !== undefined) return known;
+  const unknown = /^TYPE(\d{1,5})$/.exec(upper);
+  const code = unknown ? Number(unknown[1]) : Number.NaN;
+  return code <= 0xffff ? code : undefined;
+}
+
+/** The mnemonic of a type, or `TYPE123`. */
+export const typeName = (code: number): string => NAMES.get(code) ?? `TYPE${code}`;
+
+/** Types that are no data: they belong to messages, not to zones (RFC 6895 section 3.1). */
+export const isMetaType = (code: number): boolean =>
+  code === 0 || code === TYPE.OPT || (code >= 128 && code <= 255);

@@ -1,5 +1,5 @@
 /** What the holder of a key may do: in which zones, at which names, with which types. */
-import { typeName } from "./codes";
+import { typeCode } from "./codes";
 import { formatName, labelsOf, type Name, parseName } from "./names";
 
 export interface Policy {
@@ -18,7 +18,7 @@ export const mayTransfer = ({ mayTransfer: may, zones }: Policy, zone: Name): bo
 
 export function mayUpdate(policy: Policy, zone: Name, name: Name, type: number): boolean {
   if (!policy.mayUpdate || !isZone(policy.zones, zone)) return false;
-  const isType = policy.types.some((text) => text === "*" || text === typeName(type));
+  const isType = policy.types.some((text) => text === "*" || typeCode(text) === type);
   return (
     isType && policy.names.some((pattern) => matches(labelsOfPattern(pattern), labelsOf(name)))
   );

@@ -2,6 +2,7 @@ import * as packet from "dns-packet";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 
+import { decode } from "../conformance/message";
 import { catalogOf, wireName, zoneChanges } from "./__tests__/zone-text";
 import type { Zones } from "./answer";
 import { CLASS, RCODE, TYPE } from "./codes";
@@ -204,6 +205,7 @@ describe("respond()", () => {
         if (transport === "udp") expect(reply.length).toBeLessThanOrEqual(limit);
         const message = packet.decode(reply);
         expect(packet.decode.bytes).toBe(reply.length);
+        expect(decode(reply).answers).toHaveLength(message.answers!.length);
         const end = 12 + asked.name.length + 4;
         if (message.questions!.length > 0) {
           expect(reply.subarray(12, end)).toEqual(octets.subarray(12, end));
@@ -214,24 +216,6 @@ describe("respond()", () => {
         );
       }),
       { seed: 1034, numRuns: 2000 },
-    );
-  });
-
-  it("survives random and mutated octets", () => {
-    const base = queryOctets({ name: name("a.wild.example.org"), size: 1232 });
-    const mutation = fc.array(fc.tuple(fc.nat(base.length - 1), fc.nat(255)), { maxLength: 8 });
-    const mutated = fc.tuple(mutation, fc.nat(base.length)).map(([changes, length]) => {
-      const octets = Uint8Array.from(base);
-      for (const [at, octet] of changes) octets[at] = octet;
-      return octets.subarray(0, length || base.length);
-    });
-    fc.assert(
-      fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 600 })), (octets) => {
-        const reply = send(octets);
-        expect(reply.length).toBeLessThanOrEqual(MAX_UDP_OCTETS);
-        if (reply.length > 0) expect(() => packet.decode(reply)).not.toThrow();
-      }),
-      { seed: 9267, numRuns: 20_000 },
     );
   });
 

@@ -1,0 +1,96 @@
+/** Feeds packets to the answerer, and holds whatever comes out against a reader of our own. */
+import { decode } from "../conformance/message";
+import { ZONES } from "../conformance/zones";
+import { Catalog, type Change } from "../core/catalog";
+import { RCODE, typeCode } from "../core/codes";
+import type { RateLimiter } from "../core/rate-limit";
+import {
+  MAX_TCP_OCTETS,
+  MAX_UDP_OCTETS,
+  respond,
+  type Server,
+  type Transport,
+} from "../core/respond";
+import { nextPacket, randomOf } from "./mutate";
+
+export interface Fuzzed {
+  /** Packets that were answered, by response code; those without an answer are `silence`. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** The first packet that broke something, and what. */
+  readonly broken:
+    | { readonly index: number; readonly packet: string; readonly reason: string }
+    | undefined;
+}
+
+/** The suite's zones, which hold a case of everything. */
+export function fuzzedServer(limiter?: RateLimiter): Server {
+  const catalog = new Catalog({ platformZone: "repl.test", validationZone: "wire.test" });
+  catalog.apply({ changes: Object.entries(ZONES).flatMap(changesOf), seq: 0 });
+  const secrets = [new Uint8Array(16)];
+  return { zones: catalog, identity: "fuzzed", secrets, limiter };
+}
+
+function changesOf([zone, records]: readonly [string, readonly string[]]): Change[] {
+  const rrsets = new Map<string, Change & { kind: "rrset" }>();
+  for (const record of records) {
+    const [name = "", ttl, type = "", ...data] = record.split(" ");
+    const key = `${name} ${type}`;
+    const values = [...(rrsets.get(key)?.values ?? []), data.join(" ")];
+    const code = typeCode(type)!;
+    rrsets.set(key, {
+      kind: "rrset",
+      zone,
+      name,
+      type: code,
+      ttl: Number(ttl),
+      values,
+      revision: 1,
+    });
+  }
+  return [{ kind: "zone", zone, base: 0, revision: 1 }, ...rrsets.values()];
+}
+
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly packets: number;
+  /** Told what each packet took. */
+  readonly onPacket?: (index: number, nanoseconds: number) => void;
+}
+
+/** Answer mutated packets until all are, or one breaks something. */
+export function fuzz(server: Server, { seed, packets, onPacket }: FuzzOptions): Fuzzed {
+  const random = randomOf(seed);
+  const out = { udp: new Uint8Array(MAX_UDP_OCTETS), tcp: new Uint8Array(MAX_TCP_OCTETS) };
+  const outcomes: Record<string, number> = {};
+  for (let index = 0; index < packets; index++) {
+    const packet = nextPacket(random);
+    const transport: Transport = random() < 0.8 ? "udp" : "tcp";
+    const address = `192.0.2.${index % 256}`;
+    const startedAt = onPacket ? process.hrtime.bigint() : 0n;
+    try {
+      const asker = { transport, address, nowMs: index };
+      const { length, rcode } = respond(server, packet, asker, out[transport]);
+      onPacket?.(index, Number(process.hrtime.bigint() - startedAt));
+      const outcome = length === 0 ? "silence" : String(rcode);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      check(packet, Buffer.from(out[transport].buffer, 0, length), transport);
+    } catch (error) {
+      const reason = (error as Error).message;
+      return { outcomes, broken: { index, packet: packet.toString("hex"), reason } };
+    }
+  }
+  return { outcomes, broken: undefined };
+}
+
+/** An answer parses whole, is one, to this packet, of its size, and nothing stumbled over it. */
+function check(packet: Buffer, reply: Buffer, transport: Transport): void {
+  if (reply.length === 0) return;
+  const message = decode(reply);
+  if (message.rcode === RCODE.SERVFAIL) throw new Error("SERVFAIL: something was thrown");
+  if (!message.qr || message.id !== packet.readUInt16BE())
+    throw new Error("no answer to this packet");
+  if (transport === "udp" && reply.length > MAX_UDP_OCTETS)
+    throw new Error(`${reply.length} octets`);
+  const asked = packet.subarray(12, 12 + message.question.length);
+  if (!asked.equals(message.question)) throw new Error("another question came back");
+}
