@@ -162,9 +162,15 @@ function positive(
   additionals: readonly OwnedRRset[],
   countedAs: Name,
 ): Answer {
-  const rcode = RCODE.NOERROR;
-  const sections = { answers, authorities: NONE, additionals };
-  return { rcode, isAuthoritative: true, ...sections, glue: 0, countedAs };
+  return {
+    rcode: RCODE.NOERROR,
+    isAuthoritative: true,
+    answers,
+    authorities: NONE,
+    additionals,
+    glue: 0,
+    countedAs,
+  };
 }
 
 /** NXDOMAIN or NODATA, with the SOA so that it may be cached (RFC 2308 sections 3 and 5). */
@@ -174,9 +180,15 @@ function negative(
   answers: readonly OwnedRRset[],
   countedAs: Name,
 ): Answer {
-  const authorities = [{ owner: zone.origin, rrset: zone.negativeSoa }];
-  const sections = { answers, authorities, additionals: NONE };
-  return { rcode, isAuthoritative: true, ...sections, glue: 0, countedAs };
+  return {
+    rcode,
+    isAuthoritative: true,
+    answers,
+    authorities: [{ owner: zone.origin, rrset: zone.negativeSoa }],
+    additionals: NONE,
+    glue: 0,
+    countedAs,
+  };
 }
 
 /** Step 3b: the zone is cut here; who knows more is said with the addresses we hold. */

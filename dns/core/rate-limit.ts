@@ -60,7 +60,9 @@ export class RateLimiter {
   /** Count an answer, and say whether it is sent. */
   take({ address, countedAs, rcode }: Response, nowMs: number): Verdict {
     const size = readAddress(address, this.#address);
-    if (this.#limits.exempt.some((network) => isIn(network, this.#address, size))) return "answer";
+    for (const network of this.#limits.exempt) {
+      if (isIn(network, this.#address, size)) return "answer";
+    }
     const prefix = size === 4 ? IPV4_PREFIX_OCTETS : IPV6_PREFIX_OCTETS;
     const slot = this.#slotOf(prefix, countedAs, rcode, nowMs);
     const tokens = this.#refill(slot, nowMs) - 1;
@@ -72,17 +74,20 @@ export class RateLimiter {
   }
 
   #slotOf(prefix: number, name: Name, rcode: number, nowMs: number): number {
-    let one = this.#limits.seed | 0;
-    let two = ~this.#limits.seed | 0;
-    const mix = (value: number): void => {
-      one = Math.imul(one ^ value, 0x01000193);
-      one ^= one >>> 15;
-      two = Math.imul(two + value, 0x5bd1e995);
-      two ^= two >>> 13;
-    };
-    for (let at = 0; at < prefix; at++) mix(this.#address[at]!);
-    mix(rcode);
-    for (let at = 0; at < name.length; at++) mix(name.charCodeAt(at));
+    // Two hashes of FNV-1a's form with different multipliers, mixed at the end.
+    let one = this.#limits.seed ^ rcode;
+    let two = ~this.#limits.seed ^ rcode;
+    for (let at = 0; at < prefix; at++) {
+      one = Math.imul(one ^ this.#address[at]!, 0x01000193);
+      two = Math.imul(two ^ this.#address[at]!, 0x5bd1e995);
+    }
+    for (let at = 0; at < name.length; at++) {
+      const octet = name.charCodeAt(at);
+      one = Math.imul(one ^ octet, 0x01000193);
+      two = Math.imul(two ^ octet, 0x5bd1e995);
+    }
+    one = Math.imul(one ^ (one >>> 15), 0x2c1b3c6d);
+    two ^= two >>> 13;
     const slot = (one ^ (one >>> 16)) & (SLOTS - 1);
     if (this.#classes[slot] !== two) {
       this.#classes[slot] = two;
