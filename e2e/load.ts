@@ -60,6 +60,9 @@ export class Load {
   private deadAddress = "";
   private stopping = false;
 
+  /** @param pauseMs of each visitor, between an answer and the next question */
+  constructor(private readonly pauseMs = 0) {}
+
   /** SIGTERM is sent now. */
   terminated(): void {
     this.termAt = performance.now();
@@ -112,6 +115,7 @@ export class Load {
 
   private async repeat(tally: Tally, once: () => Promise<Outcome>, address = ""): Promise<void> {
     while (!this.stopping) {
+      if (this.pauseMs > 0) await new Promise((resume) => setTimeout(resume, this.pauseMs));
       const outcome = await once();
       // A question is asked when it leaves this process, which is after its connection stands.
       const isLate = outcome.askedAt > this.termAt;

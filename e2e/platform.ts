@@ -45,6 +45,10 @@ export interface PlatformOptions {
   readonly alsoAt?: string;
   /** Clusters that `addCluster` adds later; of several processes each has its own from the start. */
   readonly later?: readonly string[];
+  /** Clusters with a second proxy, in a process of its own, at a second address. */
+  readonly twoProxies?: readonly string[];
+  /** A PostgreSQL for each server that the configs in `deploy/` name. */
+  readonly ownServers?: boolean;
 }
 
 export interface Repl {
@@ -83,11 +87,21 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+function moreProcesses({ later = [], twoProxies = [] }: PlatformOptions): string[] {
+  return [...later, ...twoProxies.map((id) => `${id}-proxy`)];
+}
+
 /** The addresses of the tests' clusters: loopback, away from those of a platform that runs beside. */
 const INGRESS: Readonly<Record<string, string>> = {
   east: "127.0.101.1",
   west: "127.0.102.1",
   north: "127.0.103.1",
+};
+
+/** Of their second proxies. */
+const SECOND_INGRESS: Readonly<Record<string, string>> = {
+  east: "127.0.101.2",
+  west: "127.0.102.2",
 };
 
 /** A whole platform in a process, or three, and a folder of its own, on free ports. */
@@ -103,18 +117,22 @@ export class Platform {
     readonly apiPort: number,
     readonly dnsPort: number,
     readonly httpPort: number,
-    /** Where the clusters' own APIs listen, of several processes. */
+    /** Where the processes' own APIs listen, of several. */
     private readonly clusterApis: ReadonlyMap<string, string>,
+    /** Where the name servers listen that are not the first. */
+    readonly moreNameServers: readonly string[],
     private readonly options: PlatformOptions,
   ) {}
 
   static async start(options: PlatformOptions = {}): Promise<Platform> {
     const ports = [await freePort(), await freePort(), await freePort()] as const;
     const clusterApis = new Map<string, string>();
-    for (const id of isSplit ? ["east", "west", ...(options.later ?? [])] : []) {
+    const moreNameServers: string[] = [];
+    for (const id of isSplit ? ["east", "west", ...moreProcesses(options)] : []) {
       clusterApis.set(id, `127.0.0.1:${await freePort()}`);
+      moreNameServers.push(`127.0.0.1:${await freePort()}`);
     }
-    const platform = new Platform(...ports, clusterApis, options);
+    const platform = new Platform(...ports, clusterApis, moreNameServers, options);
     chmodSync(platform.appsDirectory, 0o711);
     await platform.boot();
     for (const id of options.clusters ?? ["east", "west"]) await platform.addCluster(id);
@@ -132,7 +150,11 @@ export class Platform {
       STELE_APPS_DIR: this.appsDirectory,
       STELE_ZONE: ZONE,
       STELE_API_LISTEN: `127.0.0.1:${this.apiPort}`,
-      ...(isSplit && { STELE_CLUSTER_API_LISTEN: [...this.clusterApis.values()].join() }),
+      ...(isSplit && {
+        STELE_CLUSTER_API_LISTEN: [...this.clusterApis.values()].join(),
+        STELE_DNS_LISTEN_MORE: this.moreNameServers.join(),
+        STELE_PROXY_LISTEN_MORE: this.moreProxies.join(),
+      }),
       STELE_DNS_LISTEN: `127.0.0.1:${this.dnsPort}`,
       STELE_LOG_FILE: "-",
       STELE_MOVE_DRAIN_MS: "1s",
@@ -144,7 +166,7 @@ export class Platform {
   async boot(): Promise<void> {
     const child = spawn(
       process.execPath,
-      [SCRIPT, "--bare", ...this.laterConfigs(), ...(this.options.args ?? [])],
+      [SCRIPT, "--bare", ...this.splitArguments(), ...(this.options.args ?? [])],
       {
         env: { ...process.env, NODE_ENV: "", VITEST: "", ...this.env },
         stdio: ["ignore", "pipe", "pipe"],
@@ -166,15 +188,33 @@ export class Platform {
     if (ended()) throw new Error(`The platform ended with ${child.exitCode}: ${this.output}`);
   }
 
-  /** An infra config for each cluster that comes later: west's, under another name. */
-  private laterConfigs(): string[] {
+  /** More processes: a cluster that comes later is west under another name, a second proxy east's. */
+  private splitArguments(): string[] {
     if (!isSplit) return [];
-    return (this.options.later ?? []).flatMap((id) => {
-      const file = join(this.directory, `${id}.infra.json`);
-      const west = readFileSync("deploy/west.infra.json", "utf8");
-      writeFileSync(file, west.replaceAll("west", id));
+    const { later = [], twoProxies = [], ownServers = false } = this.options;
+    const copied = (name: string, from: string, [a, b]: [string, string]): string[] => {
+      const file = join(this.directory, `${name}.infra.json`);
+      const config = readFileSync(`deploy/${from}.infra.json`, "utf8");
+      writeFileSync(file, config.replaceAll(a, b));
       return ["--also", file];
-    });
+    };
+    return [
+      ...later.flatMap((id) => copied(id, "west", ["west", id])),
+      ...twoProxies.flatMap((id) => copied(`${id}-proxy`, "east-proxy", ["east", id])),
+      ...(ownServers ? ["--own-servers"] : []),
+    ];
+  }
+
+  private get moreProxies(): string[] {
+    const { twoProxies = [] } = this.options;
+    return twoProxies.map((id) => `${SECOND_INGRESS[id]}:${this.httpPort}`);
+  }
+
+  /** Where a cluster's visitors may go. */
+  addressesOf(clusterId: string): string[] {
+    const isTwo = this.options.twoProxies?.includes(clusterId);
+    const second = isTwo ? SECOND_INGRESS[clusterId] : undefined;
+    return [this.ingressOf(clusterId), ...(second ? [second] : [])];
   }
 
   /** The pid of one process of several: `control`, `east`, … */
@@ -235,15 +275,17 @@ export class Platform {
     const listen = addresses.map((address) => `${address}:${this.httpPort}`);
     await this.api("POST", "/v1/clusters", {
       id,
-      ingress: [ingress],
+      ingress: this.addressesOf(id),
       httpPort: this.httpPort,
       listen,
       ...(isSplit && this.ownApi(id)),
     });
-    await until(`the proxy of ${id} listens`, async () => {
-      const response = await fetch(`http://${ingress}:${this.httpPort}/`);
-      return response.status === 404;
-    });
+    for (const address of this.addressesOf(id)) {
+      await until(`a proxy of ${id} listens at ${address}`, async () => {
+        const response = await fetch(`http://${address}:${this.httpPort}/`);
+        return response.status === 404;
+      });
+    }
   }
 
   private ownApi(id: string): { apiUrl: string; publicKey: string } {

@@ -10,12 +10,13 @@ export interface InfraFile {
 }
 
 interface SqlServer {
+  readonly host: string;
   readonly databases: Readonly<Record<string, { readonly name: string }>>;
 }
 
 /** Where on this machine things are that a config names as a network of machines would. */
 export interface Machine {
-  readonly server: PostgresServer["address"];
+  readonly serverOf: (host: string) => PostgresServer["address"];
   /** Physical names of databases get this before. */
   readonly databasePrefix: string;
   /** Base URLs of the deployments, by name. */
@@ -24,15 +25,15 @@ export interface Machine {
 }
 
 /**
- * The config with the addresses of this machine: its one database server for every server, and for
- * each URL whose host is a deployment's name that deployment's. All else is as in the file.
+ * The config with the addresses of this machine: its database server for each server, and for each
+ * URL whose host is a deployment's name that deployment's. All else is as in the file.
  */
 export function placeConfig<Config extends InfraFile>(
   config: Config,
   name: string,
   machine: Machine,
 ): Config {
-  const { server, databasePrefix, apis, shutdownSeconds } = machine;
+  const { serverOf, databasePrefix, apis, shutdownSeconds } = machine;
   const services = Object.entries(config.service_discovery ?? {});
   return {
     ...config,
@@ -44,15 +45,26 @@ export function placeConfig<Config extends InfraFile>(
         return [service, { ...entry, base_url: url }];
       }),
     ),
-    sql_servers: (config.sql_servers ?? []).map((one) => ({
-      ...one,
-      ...serverEntry(server),
-      databases: Object.fromEntries(
-        Object.entries(one.databases).map(([logical, database]) => {
-          const physical = databasePrefix + database.name;
-          return [logical, { ...database, name: physical, username: server.username }];
-        }),
-      ),
-    })),
+    sql_servers: (config.sql_servers ?? []).map((one) => {
+      const server = serverOf(one.host);
+      return {
+        ...one,
+        ...serverEntry(server),
+        databases: Object.fromEntries(
+          Object.entries(one.databases).map(([logical, database]) => {
+            const physical = databasePrefix + database.name;
+            return [logical, { ...database, name: physical, username: server.username }];
+          }),
+        ),
+      };
+    }),
   };
+}
+
+/** The cluster that a deployment serves; a further proxy of one calls the `containers` of that one. */
+export function clusterOf({ hosted_services, service_discovery }: InfraFile, name: string): string {
+  if (hosted_services?.includes("containers")) return name;
+  const containers = service_discovery?.["containers"];
+  const isProxy = hosted_services?.includes("proxy") === true;
+  return isProxy && containers ? new URL(containers.base_url).hostname : "";
 }

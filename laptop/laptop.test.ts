@@ -18,6 +18,7 @@ describe("options", () => {
       bare: false,
       examples: true,
       traceTo: undefined,
+      ownServers: false,
       also: [],
     });
     expect(readOptions(["--no-examples", "--trace-to", "http://127.0.0.1:4318"])).toMatchObject({

@@ -9,7 +9,9 @@ export interface Options {
   readonly examples: boolean;
   /** Where traces go, by OTLP over HTTP; undefined for nowhere. */
   readonly traceTo: string | undefined;
-  /** Infra configs of more clusters, each a process of its own. */
+  /** A PostgreSQL for each server that the configs name, instead of one for all. */
+  readonly ownServers: boolean;
+  /** Infra configs of more processes: clusters, further proxies. */
   readonly also: readonly string[];
 }
 
@@ -25,6 +27,7 @@ export function readOptions(argv: readonly string[], command: Command = "start")
         bare: { type: "boolean", default: false },
         "no-examples": { type: "boolean", default: false },
         "trace-to": { type: "string" },
+        "own-servers": { type: "boolean", default: false },
         also: { type: "string", multiple: true, default: [] },
       },
       strict: true,
@@ -33,9 +36,10 @@ export function readOptions(argv: readonly string[], command: Command = "start")
     if (traceTo !== undefined && !/^https?:\/\/./.test(traceTo)) {
       throw new Error(`Cannot trace to "${traceTo}": expected such as http://127.0.0.1:4318.`);
     }
-    const { help, bare, also } = values;
+    const { help, bare, also, "own-servers": ownServers } = values;
     if (command === "start" && also.length > 0) throw new Error("Unknown option '--also'");
-    return { help, bare, examples: !values["no-examples"], traceTo, also };
+    if (command === "start" && ownServers) throw new Error("Unknown option '--own-servers'");
+    return { help, bare, examples: !values["no-examples"], traceTo, ownServers, also };
   } catch (error) {
     const sentence = (error as Error).message.split(/\. |\.$/)[0];
     throw Object.assign(new Error(`${sentence}: see npm ${command} -- --help`), { exitCode: 2 });
@@ -63,7 +67,9 @@ export function helpText(command: Command = "start"): string {
     ...(command === "start"
       ? []
       : [
-          "  --also <config>   start one more cluster from such an infra config; POST /v1/clusters adds it",
+          "  --own-servers     run a PostgreSQL for each server that the configs name, instead of one for all",
+          "  --also <config>   start one more process from such an infra config: a cluster, which POST /v1/clusters",
+          "                    adds, or a further proxy of one",
         ]),
     "  -h, --help        show this",
     "",

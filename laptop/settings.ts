@@ -27,9 +27,21 @@ export const settings = {
   },
   clusterApis: {
     name: "STELE_CLUSTER_API_LISTEN",
-    default: "127.0.0.1:4001,127.0.0.1:4002,127.0.0.1:4003",
+    default: "127.0.0.1:4001,127.0.0.1:4002,127.0.0.1:4003,127.0.0.1:4004",
     parse: addresses,
     doc: "Where the clusters' own APIs listen under npm run split, in their order, separated by commas",
+  },
+  moreNameServers: {
+    name: "STELE_DNS_LISTEN_MORE",
+    default: "127.0.0.1:5301,127.0.0.1:5302",
+    parse: addresses,
+    doc: "Where the second name server listens under npm run split, and any further one",
+  },
+  moreProxies: {
+    name: "STELE_PROXY_LISTEN_MORE",
+    default: "127.0.1.11:8080,127.0.2.11:8080",
+    parse: addresses,
+    doc: "Where processes listen under npm run split that are a further proxy of a cluster, in their order",
   },
   httpPort: {
     name: "STELE_HTTP_PORT",

@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { analyze } from "../runtime/analyze/analyze";
 import type { AppModel } from "../runtime/app-model";
 import { type InfraConfig, parseInfraConfig, PUBSUB_DATABASE } from "../runtime/infra-config";
-import { placeConfig } from "./infra-place";
+import { clusterOf, placeConfig } from "./infra-place";
 import { readOptions } from "./options";
+import { serversOf } from "./servers";
 import { endLeftover, Supervised } from "./supervise";
 
 const ENV = {
@@ -56,7 +57,7 @@ function missing(model: AppModel, infra: InfraConfig): string[] {
 
 describe("the infra configs in deploy/", async () => {
   const model = await analyze(process.cwd());
-  const configs = ["control", "east", "west"].map((name) => ({
+  const configs = ["control", "east", "west", "east-proxy"].map((name) => ({
     name,
     json: read(name),
     infra: parseInfraConfig(read(name), ENV, name),
@@ -66,7 +67,7 @@ describe("the infra configs in deploy/", async () => {
     expect(missing(model, infra)).toEqual([]);
   });
 
-  it("host every service, and no cluster's consumers compete with another's", () => {
+  it("host every service, and none's consumers compete with another's", () => {
     const hosted = new Set(configs.flatMap(({ infra }) => infra.hostedServices ?? []));
     expect([...hosted].sort()).toEqual(model.services.map(({ name }) => name).sort());
     const physical = configs.flatMap(({ infra }) =>
@@ -77,15 +78,38 @@ describe("the infra configs in deploy/", async () => {
     expect(new Set(physical).size).toBe(physical.length);
   });
 
-  it("share the broker's database and no other", () => {
-    const own = configs.flatMap(({ infra }) =>
-      Object.entries(infra.databases).flatMap(([name, { database }]) =>
-        name === PUBSUB_DATABASE ? [] : [database],
+  it("share the broker's database and that of the names, and no other", () => {
+    const all = configs.map(({ name, infra }) => ({ name, databases: infra.databases }));
+    const byName = (logical: string) =>
+      all.flatMap(({ databases }) => databases[logical]?.database ?? []);
+    const clusters = all.filter(({ name }) => name !== "east-proxy");
+    const own = clusters.flatMap(({ databases }) =>
+      Object.entries(databases).flatMap(([logical, { database }]) =>
+        logical === PUBSUB_DATABASE || logical === "dns" ? [] : [database],
       ),
     );
     expect(new Set(own).size).toBe(own.length);
-    const brokers = configs.map(({ infra }) => infra.databases[PUBSUB_DATABASE]?.database);
-    expect(new Set(brokers).size).toBe(1);
+    expect(new Set(byName(PUBSUB_DATABASE)).size).toBe(1);
+    expect(byName("dns")).toEqual(["dns", "dns"]);
+  });
+
+  it("need nothing of the control plane's to serve, but the broker", () => {
+    const controlServer = read("control").sql_servers[0].host;
+    for (const name of ["east", "west", "east-proxy"]) {
+      const servers: { host: string; databases: object }[] = read(name).sql_servers;
+      const atControl = servers.filter(({ host }) => host === controlServer);
+      const databases = atControl.flatMap((one) => Object.keys(one.databases));
+      expect(databases.filter((logical) => logical !== PUBSUB_DATABASE)).toEqual([]);
+    }
+  });
+
+  it("has a further proxy on the database of its cluster, which has its containers", () => {
+    const [east, proxy] = [read("east"), read("east-proxy")];
+    expect(proxy.hosted_services).toEqual(["proxy"]);
+    expect(proxy.sql_servers).toEqual(east.sql_servers.slice(0, 1));
+    expect(proxy.service_discovery.containers.base_url).toBe(east.metadata.base_url);
+    expect([clusterOf(east, "east"), clusterOf(proxy, "east-proxy")]).toEqual(["east", "east"]);
+    expect(clusterOf(read("control"), "control")).toBe("");
   });
 
   it.each(configs)("$name signs its calls, and gives a drain its time", ({ infra, json }) => {
@@ -118,7 +142,22 @@ describe("a config's place", () => {
     ["control", "http://127.0.0.1:4000"],
     ["east", "http://127.0.0.1:4001"],
   ]);
-  const machine = { server, databasePrefix: "p_", apis, shutdownSeconds: 4 };
+  const machine = { serverOf: () => server, databasePrefix: "p_", apis, shutdownSeconds: 4 };
+
+  it("has a server for each that is named", () => {
+    const before = read("east");
+    const hosts = serversOf([before, read("west")]);
+    expect(hosts).toEqual([
+      "postgres-east:5432",
+      "postgres-dns:5432",
+      "postgres-control:5432",
+      "postgres-west:5432",
+    ]);
+    const serverOf = (host: string) => ({ ...server, socketDir: `/run/${host}` });
+    const infra = parseInfraConfig(placeConfig(before, "east", { ...machine, serverOf }), ENV);
+    expect(infra.databases.containers?.socketDir).toBe("/run/postgres-east:5432");
+    expect(infra.databases.dns?.socketDir).toBe("/run/postgres-dns:5432");
+  });
 
   it("is this machine: its server, its addresses, and nothing else is changed", () => {
     const before = read("east");
@@ -152,6 +191,8 @@ describe("options of npm run split", () => {
     const argv = ["--also", "a.infra.json", "--also", "b.infra.json"];
     expect(readOptions(argv, "run split").also).toEqual(["a.infra.json", "b.infra.json"]);
     expect(() => readOptions(argv)).toThrow("Unknown option '--also'");
+    expect(readOptions(["--own-servers"], "run split").ownServers).toBe(true);
+    expect(() => readOptions(["--own-servers"])).toThrow("Unknown option '--own-servers'");
   });
 });
 
@@ -166,6 +207,13 @@ describe("a supervised process", () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
+  function isAlive(one: number): boolean {
+    try {
+      return process.kill(one, 0);
+    } catch {
+      return false;
+    }
+  }
   const starts = () => readFileSync(join(dir, "starts"), "utf8").length;
   const pid = () => Number(readFileSync(join(dir, "pid"), "utf8").split(" ", 1)[0]);
 
@@ -181,6 +229,7 @@ describe("a supervised process", () => {
         cwd: dir,
         env: process.env,
         pidFile: join(dir, "pid"),
+        downFile: join(dir, "down"),
         isReady: async () => starts() > 0,
         stopMs: 300,
       },
@@ -196,6 +245,19 @@ describe("a supervised process", () => {
     process.kill(pid(), "SIGKILL");
     await expect.poll(starts, { timeout: 5_000 }).toBe(2);
     expect(lines).toEqual([expect.stringMatching(/^east: it was ended by SIGKILL; starting it/)]);
+  });
+
+  it("stays down while its file says so, and comes back when that is gone", async () => {
+    writeFileSync(join(dir, "down"), "");
+    await supervise(LIVES).start();
+    expect(starts()).toBe(1);
+    writeFileSync(join(dir, "down"), "");
+    process.kill(pid(), "SIGTERM");
+    await expect.poll(() => lines, { timeout: 5_000 }).toHaveLength(1);
+    expect(lines[0]).toContain("it stays down while there is");
+    expect(starts()).toBe(1);
+    rmSync(join(dir, "down"));
+    await expect.poll(starts, { timeout: 5_000 }).toBe(2);
   });
 
   it("is no start when it ends at once", async () => {
@@ -221,6 +283,7 @@ describe("a supervised process", () => {
     await supervise(`process.on("SIGTERM", () => {}); ${LIVES}`).start();
     const left = pid();
     await endLeftover(join(dir, "pid"), 50);
-    expect(() => process.kill(left, 0)).toThrow("ESRCH");
+    // Until its parent has heard of its end it has a pid.
+    await expect.poll(() => isAlive(left), { timeout: 5_000 }).toBe(false);
   });
 });

@@ -11,17 +11,16 @@ import { runExitHooks } from "../runtime/drain";
 import { parseInfraConfig } from "../runtime/infra-config";
 import { bundle } from "../runtime/load.mjs";
 import { lock } from "../runtime/lock";
-import type { PostgresServer } from "../runtime/postgres/postgres";
 import { type PreparedApp, prepareApp, prepareDatabases } from "../runtime/prepare";
-import { startServer } from "../runtime/server";
 import { loadDeploymentKey } from "../shared/channel/key";
 import type { Address, Settings } from "../shared/settings";
 import { laptopClusters, type NewCluster } from "./clusters";
 import { furnish } from "./furnish";
-import { type InfraFile, placeConfig } from "./infra-place";
+import { clusterOf, type InfraFile, placeConfig } from "./infra-place";
 import { helpText, type Options, readOptions } from "./options";
 import { makeWritable, shutdownSeconds, wantedAddresses } from "./place";
 import { assertFree, show, type Wanted } from "./ports";
+import { type Servers, serversOf, startServers } from "./servers";
 import { config, type settings } from "./settings";
 import { environmentFaults } from "./settings-table";
 import { endLeftover, Supervised } from "./supervise";
@@ -41,8 +40,13 @@ const HANGS_MS = 3_000;
 interface Deployment {
   readonly name: string;
   readonly file: InfraFile;
+  /** The cluster that it serves; "" for control. */
+  readonly clusterId: string;
   /** Where its API listens. */
   readonly listen: Address;
+  /** Where its name server listens, and its proxy, where no setting or cluster says so already. */
+  readonly dnsListen: Address | undefined;
+  readonly proxyListen: Address | undefined;
   /** Its files, and its pid. */
   readonly dir: string;
 }
@@ -93,50 +97,87 @@ async function prepare(options: Options, root: string): Promise<Split> {
     ...SHIPPED.map((name) => join(root, "deploy", name + CONFIG_SUFFIX)),
     ...options.also.map((path) => resolve(root, path)),
   ];
-  const addresses = [read.apiListen, ...read.clusterApis];
-  const deployments = files.map((path, at) => readDeployment(path, addresses[at], stateDir));
+  if (options.ownServers && read.databaseUrl !== "") {
+    throw new Error("Cannot run servers of our own: DATABASE_URL names one");
+  }
+  const deployments = readDeployments(files, read, stateDir);
   const stopMs = shutdownSeconds(read.drainMs) * 1000 + HANGS_MS;
   await Promise.all(deployments.map(({ dir }) => endLeftover(join(dir, "pid"), stopMs)));
   const clusters = options.bare ? [] : await laptopClusters(process.platform, read.httpPort);
-  const apis = deployments.map(({ name, listen }): Wanted => ({
-    ...listen,
-    what: `the API of ${name}`,
-    transports: ["tcp"],
-  }));
-  await assertFree([...apis, ...wantedAddresses(clusters)]);
+  await assertFree([...deployments.flatMap(wantedBy), ...wantedAddresses(clusters)]);
   return { root, options, settings: read, stateDir, deployments, clusters };
 }
 
-function readDeployment(path: string, listen: Address | undefined, stateDir: string): Deployment {
-  const name = basename(path, CONFIG_SUFFIX);
-  if (listen === undefined) {
-    throw new Error(`Cannot start ${name}: STELE_CLUSTER_API_LISTEN has no address for it`);
-  }
-  const dir = join(stateDir, name);
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+/** Each gets the next of the addresses for what it hosts. */
+function readDeployments(
+  paths: readonly string[],
+  { apiListen, clusterApis, moreNameServers, moreProxies }: Settings<typeof settings>,
+  stateDir: string,
+): Deployment[] {
+  const apis = inTurn("STELE_CLUSTER_API_LISTEN", [apiListen, ...clusterApis]);
+  // The first one listens where the setting of the name server itself says.
+  const names = inTurn("STELE_DNS_LISTEN_MORE", [undefined, ...moreNameServers]);
+  const proxies = inTurn("STELE_PROXY_LISTEN_MORE", moreProxies);
+  return paths.map((path) => {
+    const name = basename(path, CONFIG_SUFFIX);
+    const file = readConfig(path);
+    const hosts = (service: string): boolean => file.hosted_services?.includes(service) === true;
+    const dir = join(stateDir, name);
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    return {
+      name,
+      file,
+      dir,
+      clusterId: clusterOf(file, name),
+      listen: apis(name) as Address,
+      dnsListen: hosts("dns") ? names(name) : undefined,
+      proxyListen: hosts("proxy") && !hosts("containers") ? proxies(name) : undefined,
+    };
+  });
+}
+
+function inTurn<T>(setting: string, addresses: readonly T[]): (name: string) => T {
+  let next = 0;
+  return (name) => {
+    if (next < addresses.length) return addresses[next++] as T;
+    throw new Error(`Cannot start ${name}: ${setting} has no address for it`);
+  };
+}
+
+function readConfig(path: string): InfraFile {
   try {
-    return { name, file: JSON.parse(readFileSync(path, "utf8")) as InfraFile, listen, dir };
+    return JSON.parse(readFileSync(path, "utf8")) as InfraFile;
   } catch (error) {
     throw new Error(`Cannot read the infra config "${path}": ${(error as Error).message}`);
   }
+}
+
+function wantedBy({ name, listen, dnsListen, proxyListen }: Deployment): Wanted[] {
+  const tcp = ["tcp"] as const;
+  const proxy = proxyListen && { ...proxyListen, what: `the proxy of ${name}`, transports: tcp };
+  const both = ["tcp", "udp"] as const;
+  const names = dnsListen && { ...dnsListen, what: `the names of ${name}`, transports: both };
+  const api = { ...listen, what: `the API of ${name}`, transports: tcp };
+  return [api, proxy, names].filter((one) => one !== undefined);
 }
 
 /** Everything that the processes share, and each of them ready to be started. */
 async function launch(split: Split): Promise<Supervised[]> {
   const { root, settings: read, stateDir, deployments } = split;
   const { databaseUrl } = read;
-  const starting = startServer({ stateDir, ...(databaseUrl !== "" && { databaseUrl }) });
+  const hosts = split.options.ownServers ? serversOf(deployments.map(({ file }) => file)) : [];
+  const starting = startServers({ stateDir, databaseUrl, hosts });
   starting.catch(() => {}); // Awaited below; the source's faults come first.
   const app = await prepareApp(root, stateDir);
   const preload = await bundle({
     entry: "laptop/preload.ts",
     outfile: join(stateDir, "build", "preload.mjs"),
   });
-  const server = await starting;
-  const shared = await sharedEnvironment(split, app, server);
+  const servers = await starting;
+  const shared = await sharedEnvironment(split, app);
   return Promise.all(
     deployments.map(async (deployment) => {
-      const env = { ...shared, ...(await configure(split, deployment, app, server, shared)) };
+      const env = { ...shared, ...(await configure(split, deployment, app, servers, shared)) };
       const { name, dir, listen } = deployment;
       const url = `http://${show(listen)}${name === CONTROL ? "/v1/ready" : "/__encore/healthz"}`;
       const imports = ["--import", pathToFileURL(preload).href];
@@ -147,6 +188,7 @@ async function launch(split: Split): Promise<Supervised[]> {
           cwd: root,
           env: { ...process.env, ...env },
           pidFile: join(dir, "pid"),
+          downFile: join(dir, "down"),
           isReady: async () => (await fetch(url)).ok,
           stopMs: shutdownSeconds(read.drainMs) * 1000 + HANGS_MS,
         },
@@ -162,7 +204,6 @@ type Environment = Readonly<Record<string, string>>;
 async function sharedEnvironment(
   { stateDir, settings: read, options }: Split,
   app: PreparedApp,
-  server: PostgresServer,
 ): Promise<Environment> {
   return {
     ENCORE_RUNTIME_LIB: app.native,
@@ -171,7 +212,6 @@ async function sharedEnvironment(
     STELE_HOP_SECRET_FILE: join(stateDir, "hop-secret"),
     STELE_SECRET_API_TOKEN: await loadToken(tokenFile(stateDir)),
     STELE_SECRET_SERVICE_KEY: serviceKey(join(stateDir, "service-key")),
-    [PASSWORD_VARIABLE]: server.address.password,
     ...(options.traceTo !== undefined && { OTEL_EXPORTER_OTLP_ENDPOINT: options.traceTo }),
   };
 }
@@ -197,21 +237,22 @@ function serviceKey(path: string): string {
 /** Writes a deployment's config for this machine, brings its databases up to date, and gives its variables. */
 async function configure(
   { root, settings: read, deployments }: Split,
-  { name, file, listen, dir }: Deployment,
+  { name, clusterId, file, listen, dnsListen, proxyListen, dir }: Deployment,
   { model }: PreparedApp,
-  server: PostgresServer,
+  servers: Servers,
   shared: Environment,
 ): Promise<Environment> {
   const placed = placeConfig(file, name, {
-    server: server.address,
+    serverOf: servers.addressOf,
     databasePrefix: read.databaseUrl === "" ? "" : EXTERNAL_PREFIX,
     apis: new Map(deployments.map((one) => [one.name, `http://${show(one.listen)}`])),
     shutdownSeconds: shutdownSeconds(read.drainMs),
   });
   const path = join(dir, "infra.json");
   writeFileSync(path, JSON.stringify(placed, null, 2), { mode: 0o600 });
-  const infra = parseInfraConfig(placed, { ...process.env, ...shared }, path);
-  const { maintenanceDatabase } = server;
+  const password = { [PASSWORD_VARIABLE]: servers.password };
+  const infra = parseInfraConfig(placed, { ...process.env, ...shared, ...password }, path);
+  const { maintenanceDatabase } = servers;
   await prepareDatabases({ root, model, infra, maintenanceDatabase });
   const { STELE_APPS_DIR: apps } = process.env;
   const logFile = read.logFile || join(dir, "stele.log");
@@ -223,14 +264,21 @@ async function configure(
     STELE_DIR: dir,
     STELE_DEPLOYMENT_KEY_FILE: join(dir, "deployment-key"),
     STELE_DNS_SNAPSHOT: join(dir, "dns-snapshot.json"),
-    ...(name !== CONTROL && { LOCAL_CLUSTERS: name }),
+    ...password,
+    ...(clusterId && { LOCAL_CLUSTERS: clusterId }),
+    ...(dnsListen && { STELE_DNS_LISTEN: show(dnsListen) }),
+    ...(proxyListen && { STELE_PROXY_LISTEN: show(proxyListen) }),
     ...(apps && { STELE_APPS_DIR: join(apps, name) }),
   };
 }
 
 async function say({ root, options, settings: read, stateDir, ...split }: Split): Promise<void> {
   const { apiListen, logFile } = read;
-  const clusters = split.deployments.filter(({ name }) => name !== CONTROL);
+  const clusters = split.deployments.filter(({ name, clusterId }) => name === clusterId);
+  const more = split.deployments.flatMap(({ name, dnsListen, proxyListen }) => [
+    ...(dnsListen ? [[show(dnsListen), `name server of ${name}`] as const] : []),
+    ...(proxyListen ? [[show(proxyListen), `proxy of ${name}`] as const] : []),
+  ]);
   const registrations = new Map(
     clusters.map(({ name, listen, dir }) => {
       const { publicKey } = loadDeploymentKey("", join(dir, "deployment-key"));
@@ -248,7 +296,10 @@ async function say({ root, options, settings: read, stateDir, ...split }: Split)
     tokenFile: tokenFile(stateDir),
     clusters: split.clusters.map((cluster) => ({ ...cluster, ...registrations.get(cluster.id) })),
     examples: options.examples,
-    also: clusters.map(({ name, listen }) => [show(listen), `API of ${name}, for control`]),
+    also: [
+      ...more,
+      ...clusters.map(({ name, listen }) => [show(listen), `API of ${name}, for control`] as const),
+    ],
     log: logFile === "-" ? "here" : logFile || `stele.log in a folder for each process`,
     prefix: `STELE_TOKEN_FILE=${quoted(tokenFile(stateDir))} `,
   });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { holder, mark } from "../runtime/lock";
@@ -14,6 +14,8 @@ export interface Program {
   readonly env: NodeJS.ProcessEnv;
   /** Where its pid is written: what outlives its launcher is found by it. */
   readonly pidFile: string;
+  /** While this file exists, it is not started again; a first start removes it. */
+  readonly downFile: string;
   /** Whether it does its work; may reject while it does not. */
   readonly isReady: () => Promise<boolean>;
   /** From SIGTERM to SIGKILL. */
@@ -26,6 +28,7 @@ const RESTART: Backoff = { minMs: 100, maxMs: 5_000 };
 const STABLE_MS = 10_000;
 const START_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 10;
+const DOWN_EVERY_MS = 50;
 
 export class Supervised {
   #child: ChildProcess | undefined;
@@ -46,7 +49,8 @@ export class Supervised {
    * @throws Error when it ends before it was ready for the first time
    */
   async start(): Promise<void> {
-    const { name } = this.program;
+    const { name, downFile } = this.program;
+    rmSync(downFile, { force: true });
     this.#spawn();
     const ready = new AbortController();
     const isReady = this.#untilReady(ready.signal);
@@ -108,10 +112,20 @@ export class Supervised {
       const isNew = performance.now() - this.#startedAt > STABLE_MS;
       this.#deaths = isNew ? 1 : this.#deaths + 1;
       const waitMs = backoffMs(this.#deaths, RESTART, Math.random());
-      this.report(`${this.program.name}: ${how}; starting it again in ${waitMs} ms`);
+      this.report(`${this.program.name}: ${how}; ${this.#next(waitMs)}`);
       await sleep(waitMs);
+      while (this.#isDown() && !this.#stopping) await sleep(DOWN_EVERY_MS);
       if (!this.#stopping) this.#spawn();
     }
+  }
+
+  #isDown(): boolean {
+    return existsSync(this.program.downFile);
+  }
+
+  #next(waitMs: number): string {
+    if (this.#isDown()) return `it stays down while there is ${this.program.downFile}`;
+    return `starting it again in ${waitMs} ms`;
   }
 
   async #untilReady(signal: AbortSignal): Promise<void> {

@@ -354,6 +354,10 @@ export class Dispatcher {
   }
 
   private peerRefused(exchange: Exchange, target: Target): void {
+    if (this.peers.refused(target) && exchange.dials < MAX_DIALS) {
+      this.forward(exchange, target.peer, exchange.forwardMin);
+      return;
+    }
     const { now } = this.clock;
     if (exchange.heldSince === 0) exchange.heldSince = now;
     const fault = "peer_unreachable";

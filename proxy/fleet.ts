@@ -85,7 +85,9 @@ async function scan(): Promise<void> {
   await Promise.all(local.map(openOne));
 }
 
-async function openOne({ clusterId, listen: addresses }: store.LocalCluster): Promise<void> {
+async function openOne({ clusterId, listen: ofCluster }: store.LocalCluster): Promise<void> {
+  const { listen: ofProcess } = config();
+  const addresses = ofProcess.length > 0 ? ofProcess : ofCluster;
   const known = proxies.get(clusterId);
   if (known !== undefined) {
     known.listenOn(addresses);

@@ -15,6 +15,8 @@ interface PeersOptions {
 /** The proxies of other clusters: where they are dialled, and what is promised to them. */
 export class Peers {
   private readonly targets = new Map<string, Target>();
+  /** How often a peer's address has refused: the next one is tried then. */
+  private readonly turns = new Map<string, number>();
 
   constructor(private readonly options: PeersOptions) {}
 
@@ -22,7 +24,8 @@ export class Peers {
   target(peerId: string): Target | undefined {
     const { self, table } = this.options;
     const row = table.peers.get(peerId);
-    const host = row?.ingress[0] ?? "";
+    const ingress = row?.ingress ?? [];
+    const host = ingress[(this.turns.get(peerId) ?? 0) % ingress.length] ?? "";
     const port = row?.httpPort ?? 0;
     const known = this.targets.get(peerId);
     if (known !== undefined && known.host === host && known.port === port) return known;
@@ -34,6 +37,16 @@ export class Peers {
     const target = new Target({ host, port, generation: 0, peer: peerId });
     this.targets.set(peerId, target);
     return target;
+  }
+
+  /**
+   * It has refused. A cluster with several proxies has an address of each: says whether there is
+   * another one, and who was refused by the same turns to the same next.
+   */
+  refused(target: Target): boolean {
+    const { peer } = target;
+    if (this.targets.get(peer) === target) this.turns.set(peer, (this.turns.get(peer) ?? 0) + 1);
+    return (this.options.table.peers.get(peer)?.ingress.length ?? 0) > 1;
   }
 
   /** The value of Stele-Hop for an exchange on its way to a peer. */

@@ -1,4 +1,5 @@
 import {
+  address,
   integer,
   list,
   readSettings,
@@ -13,6 +14,12 @@ const MAX_BODY_BYTES = 1e12;
 const MAX_HELD = LIMITS.connections;
 const MAX_HELD_BYTES = 1e12;
 
+function listenAddresses(value: string): readonly string[] {
+  const found = list(value);
+  for (const one of found) address(one);
+  return found;
+}
+
 export const settings = {
   zone: {
     name: "STELE_ZONE",
@@ -25,6 +32,12 @@ export const settings = {
     default: "*",
     parse: list,
     doc: "The clusters that this process serves; * is every cluster registered without an API of its own",
+  },
+  listen: {
+    name: "STELE_PROXY_LISTEN",
+    default: "",
+    parse: listenAddresses,
+    doc: "Where this process's proxy listens, separated by commas; empty: where its cluster says",
   },
   hopSecret: {
     name: "STELE_HOP_SECRET",

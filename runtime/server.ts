@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { onExit } from "./drain";
 import { externalPostgres, type PostgresServer, startPostgres } from "./postgres/postgres";
@@ -11,6 +11,8 @@ export interface ServerOptions {
   readonly stateDir: string;
   /** A server of the user's own. */
   readonly databaseUrl?: string;
+  /** Where the password is that several servers share; otherwise beside the data. */
+  readonly passwordFile?: string;
 }
 
 /** The PostgreSQL of a state folder, or the user's own; ours ends with this process. */
@@ -25,7 +27,7 @@ export async function startServer(options: ServerOptions): Promise<PostgresServe
   const starting = startPostgres({
     dataDir,
     socketDir: join(dir, "s"),
-    password: readPassword(dir, dataDir),
+    password: readPassword(options.passwordFile ?? join(dir, "password"), dataDir),
   });
   // Registered before it has started: Ctrl-C may come in between.
   onExit(() =>
@@ -51,13 +53,12 @@ async function checkServer({
   }
 }
 
-function readPassword(dir: string, dataDir: string): string {
-  const path = join(dir, "password");
+function readPassword(path: string, dataDir: string): string {
   if (existsSync(path)) return readFileSync(path, "utf8").trim();
   if (existsSync(dataDir)) {
     throw new Error(`Cannot open the database in "${dataDir}": its password "${path}" is gone`);
   }
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const password = randomBytes(24).toString("base64url");
   writeFileSync(path, `${password}\n`, { mode: 0o600 });
   return password;

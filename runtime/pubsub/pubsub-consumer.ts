@@ -17,7 +17,7 @@ const POLL_MS = 5_000;
 /** After some messages more will come: asking when the next is due would be work in vain. */
 const BUSY_MS = 20;
 
-/** After a failure of the database. */
+/** After a failure of the database; twice as long after each further one, up to `POLL_MS`. */
 const PAUSE_MS = 250;
 
 /** Claims are extended so often within their deadline: one that fails leaves time for others. */
@@ -97,12 +97,19 @@ export class Consumer {
   }
 
   private async run(): Promise<void> {
-    while (!this.stopped) {
+    for (let failures = 0; !this.stopped;) {
       this.wanted = false;
-      const pauseMs = await this.takeSome().catch((error: Error) => {
-        this.report("error", "cannot take messages", { error: error.message });
-        return PAUSE_MS;
-      });
+      let pauseMs = 0;
+      try {
+        pauseMs = await this.takeSome();
+        if (failures > 0) this.report("info", "messages can be taken again", {});
+        failures = 0;
+      } catch (error) {
+        // Said once: the database may be away for hours.
+        const why = { error: (error as Error).message };
+        if (failures === 0) this.report("error", "cannot take messages, trying again", why);
+        pauseMs = Math.min(POLL_MS, PAUSE_MS * 2 ** failures++);
+      }
       if (pauseMs > 0) await this.rest(pauseMs);
     }
   }

@@ -85,7 +85,11 @@ function makeProcess(
 }
 
 async function ask(text: string): Promise<Record<string, unknown>[]> {
-  const sql = openClient(server.config(database), 1);
+  return askAt(database, text);
+}
+
+async function askAt(at: string, text: string): Promise<Record<string, unknown>[]> {
+  const sql = openClient(server.config(at), 1);
   try {
     return [...(await sql.unsafe(text))];
   } finally {
@@ -114,6 +118,25 @@ describe("PubSub", () => {
     }
     await until(() => seen.length === 3);
     expect(seen).toEqual(expect.arrayContaining(["hello", { kind: "a", n: 1 }, { kind: "b" }]));
+  });
+
+  it("starts without its database, and delivers once that is back", async () => {
+    const [seen, lines]: [unknown[], string[]] = [[], []];
+    const handlers = { first: ({ payload }: Delivery) => void seen.push(payload) };
+    const before = makeProcess(handlers);
+    await before.topic("repl.moved").publish("kept");
+    await before.close();
+    const allow = (is: boolean): Promise<unknown> =>
+      askAt("postgres", `alter database "${database}" allow_connections ${is}`);
+    await allow(false);
+    const log = (_level: string, message: string): void => void lines.push(message);
+    const pubsub = makeProcess(handlers, {}, { log });
+    await pubsub.start();
+    expect(lines).toEqual(["cannot reach pub/sub, trying again"]);
+    await allow(true);
+    await until(() => seen.length === 1);
+    expect(seen).toEqual(["kept"]);
+    expect(lines).toEqual(["cannot reach pub/sub, trying again", "pub/sub works"]);
   });
 
   it("delivers a message to every subscription, once it is started", async () => {

@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import type { AppModel, SubscriptionModel } from "../app-model";
 import { onExit } from "../drain";
@@ -66,7 +67,18 @@ const ORPHANS_MS = 2_000;
 /** How often retention is looked after. */
 const TIDY_MS = 60_000;
 
+/** Between two tries to reach the messages' database at a start. */
+const START_AGAIN_MS = 1_000;
+
 const OWNER_MAX = 2 ** 31 - 1;
+
+/** A subscription of this process: what it reads, and who takes it. */
+interface Served {
+  readonly channel: Channel;
+  readonly model: SubscriptionModel;
+  readonly handler: SubscriptionHandler;
+  readonly makeRequest: MakeRequest;
+}
 
 /** Every topic and subscription of a process. Nothing is connected before it is needed. */
 export class PubSub {
@@ -80,6 +92,7 @@ export class PubSub {
   private consumers: Consumer[] = [];
   private line: PubSubLine | null = null;
   private store: Promise<PubSubStore> | null = null;
+  private isDraining = false;
 
   constructor(
     private readonly model: AppModel,
@@ -103,7 +116,10 @@ export class PubSub {
     return { subscribe: () => new Promise<void>(() => {}) };
   }
 
-  /** Begins to deliver. Call it when every handler is registered. */
+  /**
+   * Begins to deliver. Call it when every handler is registered. Where the messages' database is away,
+   * it is tried again until it is there: what else the process does need not wait for it.
+   */
   async start(): Promise<void> {
     const served = [...this.subscriptions.values()].flatMap(([handler, makeRequest]) => {
       const channel = this.channelOf(handler.topicName, handler.subscriptionName);
@@ -111,10 +127,35 @@ export class PubSub {
       return channel && model ? [{ channel, model, handler, makeRequest }] : [];
     });
     if (served.length === 0 || this.config === null) return;
+    await this.consume(served, this.config).catch((error: Error) => {
+      this.log("error", "cannot reach pub/sub, trying again", { error: error.message });
+      void this.consumeLater(served, this.config as DatabaseConfig);
+    });
+  }
+
+  private async consumeLater(served: readonly Served[], config: DatabaseConfig): Promise<void> {
+    for (let isBegun = false; !isBegun && !this.isDraining;) {
+      await sleep(START_AGAIN_MS, undefined, { ref: false });
+      isBegun = await this.consume(served, config).then(
+        () => true,
+        () => false,
+      );
+    }
+    if (!this.isDraining) this.log("info", "pub/sub works", {});
+  }
+
+  private async consume(served: readonly Served[], config: DatabaseConfig): Promise<void> {
     const store = await this.open();
-    this.line = new PubSubLine(this.config, store.presence, (topic) => this.wake(topic));
-    await this.line.open();
-    await store.releaseOrphans();
+    const line = new PubSubLine(config, store.presence, (topic) => this.wake(topic));
+    try {
+      await line.open();
+      await store.releaseOrphans();
+    } catch (error) {
+      await line.close();
+      throw error;
+    }
+    if (this.isDraining) return line.close();
+    this.line = line;
     this.consumers = served.map(({ channel, model, handler, makeRequest }) => {
       const deliver = (claim: Claim): unknown =>
         handler.handler(makeRequest(toDelivery(claim, model)) as never);
@@ -127,6 +168,7 @@ export class PubSub {
 
   /** Takes no more messages and waits for handlers that run, until `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
+    this.isDraining = true;
     for (const timer of this.timers.splice(0)) clearInterval(timer);
     const idle = Promise.all(this.consumers.map((consumer) => consumer.stop()));
     await Promise.race([idle, aborted(signal)]);
@@ -239,10 +281,15 @@ export class PubSub {
   }
 
   private every(ms: number, work: () => Promise<void>): void {
+    let isFailing = false;
     const run = (): void =>
-      void work().catch((error: Error) => {
-        this.log("error", "pub/sub upkeep failed", { error: error.message });
-      });
+      void work().then(
+        () => (isFailing = false),
+        (error: Error) => {
+          if (!isFailing) this.log("error", "pub/sub upkeep failed", { error: error.message });
+          isFailing = true;
+        },
+      );
     this.timers.push(setInterval(run, ms));
   }
 }
