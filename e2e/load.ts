@@ -21,6 +21,8 @@ export interface Tally {
   servedLate: number;
   /** Asked after SIGTERM, or while nobody listened there, and not answered at all. */
   turnedAway: number;
+  /** Of these served, answered only at the second address of the name. */
+  elsewhere: number;
   /** On their way through a process when it was killed. */
   lost: number;
   readonly failures: string[];
@@ -31,6 +33,8 @@ export interface HttpLoad {
   readonly what: string;
   readonly lanes: number;
   readonly address: string;
+  /** A second address of the same name: who is not answered at all at the first asks there. */
+  readonly elsewhere?: string;
   readonly port: number;
   /** Each on a connection of its own, or all of a lane on one that is kept. */
   readonly kept: boolean;
@@ -91,7 +95,12 @@ export class Load {
       const agent = new Agent({ keepAlive: load.kept, maxSockets: 1 });
       const ask = async () => {
         const question = load.ask();
-        const outcome = await once(load, question, agent);
+        const asked = (address: string) => once({ ...load, address }, question, agent);
+        let outcome = await asked(load.address);
+        if (outcome.kind === "unanswered" && load.elsewhere !== undefined) {
+          outcome = await asked(load.elsewhere);
+          if (outcome.kind === "served") tally.elsewhere += 1;
+        }
         if (outcome.kind === "served") load.served?.(question);
         return outcome;
       };
@@ -100,15 +109,22 @@ export class Load {
     }
   }
 
-  dns(name: string, port: number, lanes: number): void {
+  /** A resolver asks the zone's second name server, at `elsewhere`, when the first is silent. */
+  dns(name: string, port: number, lanes: number, elsewhere?: number): void {
     const tally = this.tally("DNS queries");
-    for (let lane = 0; lane < lanes; lane++) {
-      this.lanes.push(this.repeat(tally, () => resolve(name, port)));
-    }
+    const once = async () => {
+      const outcome = await resolve(name, port);
+      if (outcome.kind !== "unanswered" || elsewhere === undefined) return outcome;
+      const second = await resolve(name, elsewhere);
+      if (second.kind === "served") tally.elsewhere += 1;
+      return second;
+    };
+    for (let lane = 0; lane < lanes; lane++) this.lanes.push(this.repeat(tally, once));
   }
 
   private tally(what: string): Tally {
-    const tally = { what, served: 0, servedLate: 0, turnedAway: 0, lost: 0, failures: [] };
+    const none = { served: 0, servedLate: 0, turnedAway: 0, elsewhere: 0, lost: 0 };
+    const tally: Tally = { what, ...none, failures: [] };
     this.tallies.push(tally);
     return tally;
   }

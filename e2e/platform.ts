@@ -62,6 +62,8 @@ export interface Repl {
 
 export interface Migration {
   readonly id: string;
+  readonly mode: string;
+  readonly from: string;
   readonly phase: string;
   readonly outcome: "open" | "completed" | "rolled_back";
   readonly reason: string | null;
@@ -292,6 +294,11 @@ export class Platform {
     const file = join(this.stateDir, id, "deployment-key.pub");
     const publicKey = readFileSync(file, "utf8").trim();
     return { apiUrl: `http://${this.clusterApis.get(id)}`, publicKey };
+  }
+
+  /** Where the API of one process of several listens, but control's. */
+  apiOf(name: string): string {
+    return this.clusterApis.get(name) ?? "";
   }
 
   ingressOf(clusterId: string): string {

@@ -491,6 +491,19 @@ describe("tombstones", () => {
     short.close();
   });
 
+  it("try the next address of a peer with several proxies, whatever the method", async () => {
+    bench.peer("west", west.port, ["127.0.0.9", "127.0.0.1"]);
+    west.serve(origin, { generation: 2 });
+    origin.serve(() => ok("second"));
+    const client = await bench.client();
+    for (let request = 0; request < 2; request++) {
+      client.send(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 3\r\n\r\nabc`);
+      await client.until("second");
+    }
+    expect(bench.queries).toEqual([]);
+    expect(bench.proxy.stats()).toMatchObject({ forwarded: 3, held: 0 });
+  });
+
   it("reach a peer that was away for a moment", async () => {
     const { port } = west;
     west.close();
