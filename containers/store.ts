@@ -402,7 +402,9 @@ export class ClusterStore {
       VALUES (${this.clusterId}, ${replId}, ${generation}, ${release.release},
         ${release.command}, ${release.framework})
       ON CONFLICT (cluster_id, repl_id, generation) DO UPDATE SET release = excluded.release,
-        command = excluded.command, framework = excluded.framework, created_at = now()`;
+        command = excluded.command, framework = excluded.framework, created_at = now()
+      WHERE (release.release, release.command, release.framework)
+        IS DISTINCT FROM (excluded.release, excluded.command, excluded.framework)`;
   }
 
   /** How the repls that have traffic were used; the proxies write it once a second. */

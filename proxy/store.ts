@@ -70,7 +70,10 @@ export async function renewLease(instance: Instance, leaseMs: number): Promise<n
   return row?.version ?? 0;
 }
 
-/** Says what the worker has applied, and wakes whoever waits for that. */
+/**
+ * Says what the worker has applied, and wakes whoever waits for that. A freeze waits for it, so it does
+ * not wait for the disk: a database that crashes forgets the latest versions at most, and is told anew.
+ */
 export async function acknowledge(instance: Instance): Promise<void> {
   await db.queryRow`
     WITH written AS (
@@ -78,7 +81,8 @@ export async function acknowledge(instance: Instance): Promise<void> {
         busy = ${[...instance.busy]}
       WHERE cluster_id = ${instance.clusterId} AND instance_id = ${instance.instanceId}
       RETURNING cluster_id)
-    SELECT pg_notify('proxy_acked', cluster_id)::text AS sent FROM written`;
+    SELECT pg_notify('proxy_acked', cluster_id)::text AS sent,
+      set_config('synchronous_commit', 'off', true) AS "notWaiting" FROM written`;
 }
 
 /** The instance serves no more. */

@@ -109,13 +109,16 @@ async function measure(platform, collector, subject, directory) {
   const waited = [];
   const alone = [];
   const notMoved = [];
+  let home = "east";
   for (let n = 0; n < subject.moves; n++) {
-    const { outcome, reason } = await platform.move(repl.id, CLUSTERS[(n + 1) % 2], "handoff");
+    const away = CLUSTERS.find((id) => id !== home);
+    const { outcome, reason } = await platform.move(repl.id, away, "handoff");
     // What was held has been let through, and its answer read.
     await pause(200);
     const { heldMs: longest, ms } = visitors.take();
     if (n % YARDSTICK_EVERY === 0) alone.push(await bareStart(app));
-    if (outcome !== "completed") notMoved.push(reason);
+    if (outcome === "completed") home = away;
+    else notMoved.push(`not moved: ${reason}`);
     held.push(longest);
     waited.push(ms);
   }
