@@ -1,5 +1,6 @@
 import { api } from "encore.dev/api";
 import log from "encore.dev/log";
+import type { Max, Min } from "encore.dev/validate";
 
 import { failpoint, type Failpoint } from "../shared/failpoint";
 import { untilDrained } from "../shared/hosting";
@@ -95,6 +96,16 @@ interface FreezeResponse {
   reason: string;
 }
 
+interface SealRequest extends Command {
+  /** Counts the deploys of what the destination has copied. */
+  release: number;
+}
+
+interface LeasedRequest extends Command {
+  /** How long the container may run before it is decided that the repl lives here. */
+  leaseMs: number & (Min<1> & Max<600000>);
+}
+
 interface BootResponse {
   outcome: "done" | "refused";
   reason: string;
@@ -105,8 +116,10 @@ interface BootResponse {
 interface VerifyResponse {
   outcome: "done" | "refused";
   reason: string;
-  /** ISO 8601: the commit must not come later. */
-  leaseUntil: string;
+  /** The commit must not come later. */
+  leaseLeftMs: number;
+  /** Counts the deploys of what was copied. */
+  release: number;
 }
 
 interface TombstoneRequest extends Command {
@@ -209,18 +222,26 @@ export const freeze = api(
   },
 );
 
+/** Source: serve on, and take no other release than the one that was copied. */
+export const seal = api(
+  { expose: false, method: "POST", path: "/v1/internal/containers/seal" },
+  async (command: SealRequest): Promise<CommandResult> => {
+    return await traced("seal", command, () => moves.seal(command));
+  },
+);
+
 /** Destination: start the container, without traffic. */
 export const boot = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/boot" },
-  async (command: Command): Promise<BootResponse> => {
+  async (command: LeasedRequest): Promise<BootResponse> => {
     return await traced("boot", command, () => moves.boot(command));
   },
 );
 
-/** Destination: whether the container accepts connections; keeps it for another lease. */
+/** Destination: whether the container accepts connections; keeps it until that is decided. */
 export const verify = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/verify" },
-  async (command: Command): Promise<VerifyResponse> => {
+  async (command: LeasedRequest): Promise<VerifyResponse> => {
     return await traced("verify", command, () => moves.verify(command));
   },
 );

@@ -138,7 +138,13 @@ afterAll(async () => {
   removeApps();
 });
 
-const order = (clusterId: string) => ({ clusterId, replId, migrationId, generation: 2 });
+const order = (clusterId: string) => ({
+  clusterId,
+  replId,
+  migrationId,
+  generation: 2,
+  leaseMs: 60_000,
+});
 const copied = (final: boolean) =>
   fromAfar(() => moves.copyFiles({ ...order("west"), fromCluster: "east", final }));
 const stage = () => moves.stage({ ...order("west"), name: "app", owner: "demo", peer: "east" });

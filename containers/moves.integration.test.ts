@@ -20,6 +20,7 @@ import { until } from "./test-until";
 const authority = vi.hoisted(() => ({
   homes: new Map<string, { clusterId: string; generation: number }>(),
   asked: [] as string[],
+  decision: "open",
 }));
 
 vi.mock("./authority", () => ({
@@ -33,6 +34,7 @@ vi.mock("./authority", () => ({
     const home = authority.homes.get(ref.replId);
     return home?.clusterId === ref.clusterId && home.generation === ref.generation;
   },
+  migrationOf: async () => ({ status: authority.decision }),
   askForAbort: async (migrationId: string) => {
     authority.asked.push(migrationId);
     return "aborted";
@@ -64,7 +66,6 @@ beforeAll(() => {
   removeApps = apps.remove;
   process.env.STELE_IDLE_STOP = "2s";
   process.env.STELE_MOVE_DRAIN_MS = "300";
-  process.env.STELE_BOOT_LEASE = "1s";
   process.env.STELE_START_TIMEOUT = "5s";
   serve("east", "west");
   east = clusterStore("east");
@@ -73,6 +74,7 @@ beforeAll(() => {
 
 beforeEach(() => {
   replId = `repl${++count}`;
+  authority.decision = "open";
 });
 
 afterEach(async () => {
@@ -125,11 +127,15 @@ const ask = async (store: ClusterStore, path = "/", method = "GET"): Promise<str
   return await response.text();
 };
 
+/** Longer than any test; shorter where its end is looked at. */
+const LEASE_MS = 60_000;
+
 const order = (clusterId: string, generation: number) => ({
   clusterId,
   replId,
   migrationId: "3c8f2b54-0000-4000-8000-000000000000",
   generation,
+  leaseMs: LEASE_MS,
 });
 
 const stageWest = (generation: number) =>
@@ -301,7 +307,8 @@ describe("a handoff", () => {
     expect(booted.outcome).toBe("done");
     expect(await upstreamOf(west)).toBeNull();
     const verified = await moves.verify(order("west", 2));
-    expect(Date.parse(verified.leaseUntil)).toBeGreaterThan(Date.now());
+    expect(verified).toMatchObject({ outcome: "done", release: 1 });
+    expect(verified.leaseLeftMs).toBeGreaterThan(LEASE_MS / 2);
     await moves.activate(order("west", 2));
     expect(await ask(west)).toBe("xx@west");
     await moves.tombstone({ ...order("east", 2), to: "west" });
@@ -404,6 +411,41 @@ describe("a handoff", () => {
     expect(await ask(west)).toBe("x@west");
   });
 
+  it("boots nothing for a move that is aborted, however late the command comes", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
+    authority.decision = "aborted";
+    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await stateOf(west, 2)).toBeUndefined();
+  });
+
+  it("stops at the end of its boot lease, though nobody looks after it", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
+    expect(await moves.boot({ ...order("west", 2), leaseMs: 2_000 })).toMatchObject({
+      outcome: "done",
+    });
+    const ref = { clusterId: "west", replId, generation: 2 };
+    await until("it stops", async () => !containerDriver().isRunning(ref));
+    expect(await moves.verify(order("west", 2))).toMatchObject({ outcome: "refused" });
+  });
+
+  it("takes a staging back by itself when the move was aborted and nobody says so", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    const route = await west.route(replId);
+    if (!route) throw new Error("it is not staged");
+    const details = { ...route, migrationId: order("west", 2).migrationId };
+    await moves.settleStaged(west, details);
+    expect(await west.route(replId)).toMatchObject({ state: "staged", fence: 0 });
+    authority.decision = "aborted";
+    await moves.settleStaged(west, details);
+    expect(await west.route(replId)).toMatchObject({ state: "none", fence: 2 });
+    expect(existsSync(generationDir({ clusterId: "west", replId, generation: 2 }))).toBe(false);
+  });
+
   it("repeats a freeze with the same answer", async () => {
     await createAndDeploy();
     const first = await moves.freeze({ ...order("east", 2), cut: false });
@@ -456,6 +498,37 @@ describe("a handoff", () => {
 });
 
 describe("an overlap", () => {
+  it("takes no release from the seal on, and is refused when one came after the copy", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
+    const app = makeApp(root, { "index.mjs": `${NOTES}//2` });
+    await deploy(home(), app, undefined);
+    expect(await moves.seal({ ...order("east", 2), release: 1 })).toEqual({
+      outcome: "refused",
+      reason: "release 2 came after release 1 was copied",
+    });
+    const second = { ...order("east", 3), release: 2 };
+    expect(await moves.seal(second)).toMatchObject({ outcome: "done" });
+    expect(await moves.seal(second)).toMatchObject({ outcome: "done" });
+    await expect(deploy(home(), app, undefined)).rejects.toThrow("is being moved");
+    expect(await ask(east)).toBe("@east");
+    await moves.thaw({ ...order("east", 3), restart: false });
+    expect(await deploy(home(), app, undefined)).toMatchObject({ release: 3 });
+  });
+
+  it("is not sealed while a deploy is under way", async () => {
+    await createAndDeploy();
+    const app = makeApp(root, {
+      "index.mjs": `await new Promise((go) => setTimeout(go, 4_000));${NOTES}`,
+    });
+    const deploying = deploy(home(), app, undefined);
+    await until("it is stopped for it", async () => (await upstreamOf(east)) === null);
+    await expect(moves.seal({ ...order("east", 2), release: 1 })).rejects.toThrow("under way");
+    expect(await deploying).toMatchObject({ release: 2 });
+    expect(await east.route(replId)).toMatchObject({ sealedBy: null });
+  });
+
   it("drains the old container: quiet at once, else cut at the deadline", async () => {
     await createAndDeploy();
     await stageWest(2);
@@ -489,7 +562,7 @@ describe("the sweep", () => {
     await createAndDeploy();
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
-    await moves.boot(order("west", 2));
+    await moves.boot({ ...order("west", 2), leaseMs: 1_500 });
     await until("fenced", async () => (await west.route(replId))?.fence === 2, 15_000);
     await until("stopped", async () => (await stateOf(west, 2)) === "stopped");
     expect(await moves.verify(order("west", 2))).toMatchObject({ outcome: "refused" });

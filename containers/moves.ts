@@ -1,11 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import { APIError } from "encore.dev/api";
 import log from "encore.dev/log";
 
 import { failpoint } from "../shared/failpoint";
 import { untilQuiet } from "./acks";
 import { withSpan } from "../shared/trace";
-import { askForAbort } from "./authority";
+import { askForAbort, migrationOf } from "./authority";
+import { endBootLease, keepBootLease } from "./boot-lease";
 import { callOffCopy, copyRound } from "./copies";
 import { isLive } from "./core/lifecycle";
 import { isLeftOver, mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
@@ -34,7 +36,7 @@ import {
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
 import { forgetKept } from "./store-kept";
-import type { RouteChange, RouteDetails } from "./store-rows";
+import type { Route, RouteChange, RouteDetails } from "./store-rows";
 
 /** What every command carries. */
 export interface MoveCommand {
@@ -62,8 +64,6 @@ const CUT_MS = 2_000;
 /** A cluster may hear of an older move a moment after the coordinator has begun the next. */
 const HEARSAY_MS = 2_000;
 const HEARSAY_EVERY_MS = 25;
-/** Clocks differ: the destination counts its lease longer than it says. */
-const LEASE_SKEW_MS = 2_000;
 /** Why a container is not there that the freeze of its move has stopped. */
 const STOPPED_FOR_MOVE = "it is being moved";
 
@@ -249,21 +249,60 @@ async function stopFrozen(
   return { outcome: "frozen", wasRunning, reason: "" };
 }
 
+/**
+ * Source, of a move that holds nothing: from now on no release comes in, unless one has come since
+ * the destination took its copy. Requests are served as before.
+ */
+export async function seal(command: MoveCommand & { release: number }): Promise<CommandOutcome> {
+  const { clusterId, replId, generation, release, migrationId } = command;
+  const store = clusterStore(clusterId);
+  const home = (await store.route(replId))?.generation ?? 0;
+  const sealed = await soon(markerOf(refOf(command, home)), async () => {
+    const here = (await store.release(replId, home))?.release ?? 0;
+    if (here !== release)
+      return refused(`release ${here} came after release ${release} was copied`);
+    const order = { kind: "seal", generation } as const;
+    const decided = await store.decideRoute(replId, order, { migrationId });
+    await failpoint("containers.seal.row", replId);
+    return toResult(decided);
+  });
+  if (sealed) return sealed;
+  throw APIError.unavailable(`Cannot seal repl "${replId}": a deploy or a start is under way`);
+}
+
 export interface BootOutcome extends CommandOutcome {
   readonly host: string;
   readonly port: number;
 }
 
-/** Starts the staged container, without traffic, for as long as somebody verifies it. */
-export async function boot(command: MoveCommand): Promise<BootOutcome> {
+/** A command that runs a container before the commit. */
+export type LeasedCommand = MoveCommand & {
+  /** How long the container may run, unless it becomes the home. */
+  readonly leaseMs: number;
+};
+
+/**
+ * Begins a boot lease, or a new one. It counts from before the authority was asked: whoever aborts
+ * has been told so later, and knows when the last lease has ended without having heard from here.
+ */
+async function leaseBoot(store: ClusterStore, command: LeasedCommand): Promise<boolean> {
+  const { replId, generation, migrationId, leaseMs } = command;
+  const askedAt = performance.now();
+  if ((await migrationOf(migrationId)).status !== "open") return false;
+  const leftMs = Math.floor(leaseMs - (performance.now() - askedAt));
+  if (leftMs <= 0 || !(await store.renewLease(replId, generation, leftMs))) return false;
+  keepBootLease(refOf(command, generation), askedAt + leaseMs);
+  return true;
+}
+
+/** Starts the staged container, without traffic, until its lease ends. */
+export async function boot(command: LeasedCommand): Promise<BootOutcome> {
   const { clusterId, replId, generation } = command;
   const store = clusterStore(clusterId);
   const ref = refOf(command, generation);
   return await lock.run(markerOf(ref), async () => {
     await callOffCopy(ref);
-    const leaseMs = config().startTimeoutMs + config().bootLeaseMs;
-    if (!(await store.renewLease(replId, generation, leaseMs)))
-      return await bootRefused(store, ref);
+    if (!(await leaseBoot(store, command))) return await bootRefused(store, ref);
     await failpoint("containers.boot.leased", replId);
     const container = await store.container(replId, generation);
     if (container?.state === "running" && containerDriver().isRunning(ref)) {
@@ -273,7 +312,6 @@ export async function boot(command: MoveCommand): Promise<BootOutcome> {
     const started = await startLocked(store, ref, container);
     const { outcome, reason, host, port } = started;
     if (outcome !== "running") return { ...refused(reason || outcome), host: "", port: 0 };
-    await store.renewLease(replId, generation, config().bootLeaseMs + LEASE_SKEW_MS);
     return { ...DONE, host, port };
   });
 }
@@ -287,24 +325,34 @@ async function bootRefused(store: ClusterStore, ref: ContainerRef): Promise<Boot
 }
 
 export interface VerifyOutcome extends CommandOutcome {
-  /** ISO 8601; "" when refused. */
-  readonly leaseUntil: string;
+  /** So much of its lease is left; 0 when refused. */
+  readonly leaseLeftMs: number;
+  /** What it was copied from counts its deploys; 0: nothing was deployed yet. */
+  readonly release: number;
 }
 
-/** Whether the staged container accepts connections; if so, it is kept for another lease. */
-export async function verify(command: MoveCommand): Promise<VerifyOutcome> {
-  const { clusterId, replId, generation } = command;
+const notVerified = (reason: string): VerifyOutcome => ({
+  ...refused(reason),
+  leaseLeftMs: 0,
+  release: 0,
+});
+
+/** Whether the staged container accepts connections; if so, it is kept while that is decided. */
+export async function verify(command: LeasedCommand): Promise<VerifyOutcome> {
+  const { clusterId, replId, generation, leaseMs } = command;
   const store = clusterStore(clusterId);
   if (!(await containerDriver().probe(refOf(command, generation)))) {
-    return { ...refused("the new container does not accept connections"), leaseUntil: "" };
+    return notVerified("the new container does not accept connections");
   }
   await failpoint("containers.verify.probed", replId);
-  const until = Date.now() + config().bootLeaseMs;
-  const leaseMs = config().bootLeaseMs + LEASE_SKEW_MS;
-  if (!(await store.renewLease(replId, generation, leaseMs))) {
-    return { ...refused(`generation ${generation} is not staged here`), leaseUntil: "" };
+  let leaseLeftMs = await store.leaseLeftMs(replId, generation);
+  // To ask the authority takes time, and requests may be held.
+  if (leaseLeftMs !== null && leaseLeftMs < leaseMs / 2 && (await leaseBoot(store, command))) {
+    leaseLeftMs = await store.leaseLeftMs(replId, generation);
   }
-  return { ...DONE, leaseUntil: new Date(until).toISOString() };
+  if (leaseLeftMs === null) return notVerified(`generation ${generation} has no boot lease here`);
+  const release = (await store.release(replId, generation))?.release ?? 0;
+  return { ...DONE, leaseLeftMs, release };
 }
 
 type AppliedCommand = Extract<
@@ -363,6 +411,7 @@ export async function carryOut(
   for (const { kind, generation } of effects) {
     const ref = { clusterId: store.clusterId, replId, generation };
     // The upstream is published with the row, and the sweep drains what is retired.
+    if (kind === "publish_upstream") endBootLease(ref);
     if (kind === "stop_container") await stopUnwanted(store, ref);
     if (kind === "discard_files") await discardFiles(store, ref);
   }
@@ -475,6 +524,23 @@ export async function discardRepl(store: ClusterStore, replId: string): Promise<
   }
   await removeFolder({ directory: replFolder(store.clusterId, replId) });
   await forgetKept(store.clusterId, replId);
+}
+
+/**
+ * A staging that goes on and on: its coordinator may have waited its lease out and gone, so that nobody
+ * comes to take it back.
+ */
+export async function settleStaged(
+  store: ClusterStore,
+  { replId, generation, migrationId }: Pick<Route, "replId" | "generation" | "migrationId">,
+): Promise<void> {
+  if (migrationId === null) return;
+  const { status } = await migrationOf(migrationId);
+  if (status === "committed") kickTail();
+  if (status !== "aborted") return;
+  const { effects, outcome } = await store.decideRoute(replId, { kind: "unstage", generation });
+  if (outcome === "done") log.info("staging taken back", { replId, generation });
+  await carryOut(store, replId, effects);
 }
 
 /**

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   stage: (fields) => containers.stage(fields),
   copyFiles: (fields) => containers.copyFiles(fields),
   freeze: (fields) => containers.freeze(fields),
+  seal: (fields) => containers.seal(fields),
   boot: (fields) => containers.boot(fields),
   verify: (fields) => containers.verify(fields),
   activate: (fields) => containers.activate(fields),

@@ -7,6 +7,7 @@ import log from "encore.dev/log";
 
 import { detect, LOOKED_FOR, type Recognised } from "./core/detect";
 import { isLive } from "./core/lifecycle";
+import { mayDeploy } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
 import { deployFiles } from "./files";
 import { closeGenerationDir, makeGenerationDir } from "./host";
@@ -40,9 +41,10 @@ async function settled(home: ContainerRef): Promise<ClusterStore> {
   for (;;) {
     const store = clusterStore(clusterId);
     const route = await store.route(replId);
-    if (route?.state === "active" && route.generation === generation) return store;
+    if (route && mayDeploy(route, generation)) return store;
     if (performance.now() > end) {
-      const state = route?.state === "frozen" ? "is being moved" : "is not ready";
+      const isLeaving = route?.state === "frozen" || (route?.sealedBy ?? null) !== null;
+      const state = isLeaving ? "is being moved" : "is not ready";
       throw APIError.unavailable(`Repl "${replId}" ${state} in cluster "${clusterId}": try again`);
     }
     kickTail();
@@ -111,7 +113,7 @@ async function replaceFiles(
 ): Promise<number> {
   const { replId, generation } = ref;
   const route = await store.route(replId);
-  if (route?.state !== "active" || route.generation !== generation) {
+  if (!route || !mayDeploy(route, generation)) {
     throw APIError.aborted(`Repl "${replId}" began to move: try again`);
   }
   const container = await store.container(replId, generation);

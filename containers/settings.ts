@@ -92,12 +92,6 @@ export const settings = {
     parse: milliseconds(0, HOUR_MS),
     doc: "After a move, how long the old container may finish what it has in flight",
   },
-  bootLeaseMs: {
-    name: "STELE_BOOT_LEASE",
-    default: "15s",
-    parse: milliseconds(1000, HOUR_MS),
-    doc: "A destination that nobody verified for so long stops and is fenced",
-  },
   freezeDeadlineMs: {
     name: "STELE_FREEZE_DEADLINE",
     default: "5s",

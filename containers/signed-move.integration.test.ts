@@ -20,6 +20,7 @@ const home = vi.hoisted(() => ({ clusterId: "east", generation: 1 }));
 vi.mock("./authority", () => ({
   homeOf: async () => ({ replId: "signedmove", name: "app", owner: "demo", ...home }),
   isHome: async () => true,
+  migrationOf: async () => ({ status: "open" }),
 }));
 
 const SERVER = `
@@ -113,11 +114,14 @@ it("deploys, moves, reads and stops an app by signed commands alone", async () =
   expect(await command("west", "stage", staged)).toMatchObject(done);
   const files = { fromCluster: "east", final: false };
   expect(await command("west", "copyFiles", files)).toMatchObject(done);
-  expect(await command("west", "boot")).toMatchObject(done);
-  expect(await command("west", "verify")).toMatchObject({
+  const lease = { leaseMs: 60_000 };
+  expect(await command("west", "boot", lease)).toMatchObject(done);
+  expect(await command("west", "verify", lease)).toMatchObject({
     ...done,
-    leaseUntil: expect.any(String),
+    leaseLeftMs: expect.any(Number),
+    release: 1,
   });
+  expect(await command("east", "seal", { release: 1 })).toMatchObject(done);
   expect(await ask("west")).toBeNull();
 
   Object.assign(home, { clusterId: "west", generation: 2 });

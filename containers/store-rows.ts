@@ -91,7 +91,7 @@ export interface Peer {
 
 export const SELECT_ROUTE = `
   SELECT repl_id AS "replId", name, owner, state, generation, fence, frozen_by AS "frozenBy",
-    peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
+    sealed_by AS "sealedBy", peer_cluster AS peer, deleted, upstream_host AS "upstreamHost",
     upstream_port AS "upstreamPort", version, migration_id AS "migrationId",
     lease_until AS "leaseUntil", coalesce(lease_until < now(), false) AS "leaseEnded",
     coalesce(freeze_deadline < now(), false) AS "freezeEnded", cut_at AS "cutAt"

@@ -123,8 +123,8 @@ export class ClusterStore {
     replId: string,
   ): Promise<(RouteRow & { version: number }) | null> {
     return await tx.queryRow<RouteRow & { version: number }>`
-      SELECT state, generation, fence, frozen_by AS "frozenBy", peer_cluster AS peer, deleted,
-        version
+      SELECT state, generation, fence, frozen_by AS "frozenBy", sealed_by AS "sealedBy",
+        peer_cluster AS peer, deleted, version
       FROM route WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId} FOR UPDATE`;
   }
 
@@ -135,11 +135,12 @@ export class ClusterStore {
     const { name = null, owner = null, migrationId = null, freezeDeadline = null } = details;
     await tx.exec`
       INSERT INTO route AS r (cluster_id, repl_id, name, owner, state, generation, fence,
-        frozen_by, peer_cluster, deleted, version, migration_id, freeze_deadline,
+        frozen_by, sealed_by, peer_cluster, deleted, version, migration_id, freeze_deadline,
         upstream_host, upstream_port)
       SELECT ${this.clusterId}::text, ${replId}::text, coalesce(${name}::text, ''),
         coalesce(${owner}::text, ''), ${row.state}::text, ${row.generation}::bigint,
-        ${row.fence}::bigint, ${row.frozenBy}::bigint, ${row.peer}::text, ${row.deleted}::boolean,
+        ${row.fence}::bigint, ${row.frozenBy}::bigint, ${row.sealedBy}::bigint,
+        ${row.peer}::text, ${row.deleted}::boolean,
         ${version}::bigint, ${migrationId}::text, ${freezeDeadline}::timestamptz,
         c.upstream_host, c.upstream_port
       FROM (SELECT 1) AS one LEFT JOIN container AS c
@@ -149,7 +150,7 @@ export class ClusterStore {
       ON CONFLICT (cluster_id, repl_id) DO UPDATE SET
         name = coalesce(${name}::text, r.name), owner = coalesce(${owner}::text, r.owner),
         state = excluded.state, generation = excluded.generation, fence = excluded.fence,
-        frozen_by = excluded.frozen_by, peer_cluster = excluded.peer_cluster,
+        frozen_by = excluded.frozen_by, sealed_by = excluded.sealed_by, peer_cluster = excluded.peer_cluster,
         deleted = excluded.deleted, version = excluded.version, changed_at = now(),
         migration_id = excluded.migration_id, freeze_deadline = excluded.freeze_deadline,
         lease_until = NULL, cut_at = NULL,
@@ -174,7 +175,7 @@ export class ClusterStore {
     );
   }
 
-  /** From now on `ms` long; false when the generation is not staged here any more. */
+  /** From now on `ms` long; false when the generation is not staged here, or was closed. */
   async renewLease(replId: string, generation: number, ms: number): Promise<boolean> {
     const row = await db.queryRow`
       UPDATE route SET lease_until = now() + ${ms}::bigint * interval '1 millisecond'
@@ -182,6 +183,16 @@ export class ClusterStore {
         AND state = 'staged' AND generation = ${generation} AND fence < ${generation}
       RETURNING repl_id`;
     return row !== null;
+  }
+
+  /** How much is left of its boot lease, in milliseconds; null when it has none. */
+  async leaseLeftMs(replId: string, generation: number): Promise<number | null> {
+    const row = await db.queryRow<{ leftMs: number }>`
+      SELECT floor(extract(epoch FROM lease_until - now()) * 1000)::bigint AS "leftMs"
+      FROM route
+      WHERE cluster_id = ${this.clusterId} AND repl_id = ${replId} AND state = 'staged'
+        AND generation = ${generation} AND fence < ${generation} AND lease_until > now()`;
+    return row?.leftMs ?? null;
   }
 
   /** No proxy dials the container from the version that is returned; null when it is not its route. */

@@ -9,7 +9,7 @@ import { replsOnDisk } from "./host";
 import { sweepKept } from "./kept";
 import { openClusters } from "./local";
 import { rotateLog } from "./logs";
-import { askToAbort, carryOut, discardRepl, drainStep } from "./moves";
+import { askToAbort, carryOut, discardRepl, drainStep, settleStaged } from "./moves";
 import { containerDriver, crashed, lock, sleepIfUnused, stopLocked, wake, wakeKey } from "./runner";
 import { config } from "./settings";
 import { type ClusterStore, clusterStore } from "./store";
@@ -23,6 +23,8 @@ const IDLE_EVERY = 4;
 const LOGS_EVERY = 20;
 const ORPHANS_EVERY = 120;
 const ASK_AGAIN = { minMs: 500, maxMs: 5_000 };
+/** Most stagings are over before; the others are asked about now and then. */
+const ASK_STAGED = { minMs: 10_000, maxMs: 60_000 };
 
 interface Sweep {
   close(): void;
@@ -95,6 +97,12 @@ async function sweepMove(store: ClusterStore, route: Route): Promise<void> {
     if (outcome === "done") log.info("boot lease ended", { replId, generation });
     inBackground(replId, () => carryOut(store, replId, effects));
   }
+  if (state === "staged") {
+    const staged = `${store.clusterId}/${replId}/${generation}`;
+    // Not at once: most are over before.
+    if (!asked.has(staged)) askedNow(staged, ASK_STAGED);
+    if (isDue(staged, ASK_STAGED)) inBackground(replId, () => settleStaged(store, route));
+  }
   if (state === "frozen" && route.freezeEnded && migrationId !== null) askAgain(migrationId);
 }
 
@@ -106,14 +114,24 @@ function inBackground(replId: string, work: () => Promise<void>): void {
 
 const asked = new Map<string, { attempts: number; notBefore: number }>();
 
-/** The authority may be down: asked with back-off, and never waited for. */
-function askAgain(migrationId: string): void {
-  const { attempts, notBefore } = asked.get(migrationId) ?? { attempts: 0, notBefore: 0 };
-  if (performance.now() < notBefore) return;
+function askedNow(key: string, backoff: typeof ASK_AGAIN): void {
+  const attempts = (asked.get(key)?.attempts ?? 0) + 1;
   // A move ends one day; what is remembered of it is not worth keeping.
   if (asked.size > 1_000) asked.clear();
-  const waitMs = backoffMs(attempts + 1, ASK_AGAIN, Math.random());
-  asked.set(migrationId, { attempts: attempts + 1, notBefore: performance.now() + waitMs });
+  const notBefore = performance.now() + backoffMs(attempts, backoff, Math.random());
+  asked.set(key, { attempts, notBefore });
+}
+
+/** Whether to ask now; if so, it counts as asked. */
+function isDue(key: string, backoff: typeof ASK_AGAIN): boolean {
+  if (performance.now() < (asked.get(key)?.notBefore ?? 0)) return false;
+  askedNow(key, backoff);
+  return true;
+}
+
+/** The authority may be down: asked with back-off, and never waited for. */
+function askAgain(migrationId: string): void {
+  if (!isDue(migrationId, ASK_AGAIN)) return;
   askToAbort(migrationId).catch((error: unknown) => {
     log.warn("cannot ask for an abort", { migrationId, error: String(error) });
   });

@@ -47,9 +47,18 @@ export interface Frozen {
   readonly reason: string;
 }
 
+export interface Verified extends CommandResult {
+  /** So much of the boot lease is left; the commit must not come later. */
+  readonly leaseLeftMs: number;
+  /** Counts the deploys of what was copied. */
+  readonly release: number;
+}
+
 type Stage = Command & { readonly name: string; readonly owner: string; readonly peer: string };
 type CopyFiles = Command & { readonly fromCluster: string; readonly final: boolean };
 type Freeze = Command & { readonly cut: boolean };
+type Seal = Command & { readonly release: number };
+type Leased = Command & { readonly leaseMs: number };
 type Tombstone = Command & { readonly to: string };
 type Thaw = Command & { readonly restart: boolean };
 type DrainOld = Command & { readonly oldGeneration: number; readonly waitMs: number };
@@ -65,9 +74,10 @@ export interface ClusterClient {
   stage(command: Stage): Promise<CommandResult>;
   copyFiles(command: CopyFiles): Promise<CommandResult>;
   freeze(command: Freeze): Promise<Frozen>;
-  boot(command: Command): Promise<CommandResult>;
-  /** `leaseUntil`, ISO 8601: the commit must not come later. */
-  verify(command: Command): Promise<CommandResult & { leaseUntil: string }>;
+  /** Done means that the source has the release that was copied, and takes no other. */
+  seal(command: Seal): Promise<CommandResult>;
+  boot(command: Leased): Promise<CommandResult>;
+  verify(command: Leased): Promise<Verified>;
   activate(command: Command): Promise<CommandResult>;
   tombstone(command: Tombstone): Promise<CommandResult>;
   /** Done means that the destination is stopped and fenced, durably. */
@@ -94,7 +104,7 @@ export function clusterClient(clusterId: string, timeoutMs: number): ClusterClie
     <C extends Command>(call: (order: C) => Promise<{ outcome: string; reason?: string }>) =>
     async (order: C): Promise<CommandResult> =>
       toResult(await call(order));
-  const verify = send("verify", (order: Command) => containers.verify(order));
+  const verify = send("verify", (order: Leased) => containers.verify(order));
   const drainOld = send("drainOld", (order: DrainOld) => containers.drainOld(order));
   return {
     inspect: send("inspect", (order: Command) => containers.inspect(order)),
@@ -102,10 +112,12 @@ export function clusterClient(clusterId: string, timeoutMs: number): ClusterClie
     stage: result(send("stage", (order: Stage) => containers.stage(order))),
     copyFiles: result(send("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
     freeze: send("freeze", (order: Freeze) => containers.freeze(order)),
-    boot: result(send("boot", (order: Command) => containers.boot(order))),
+    seal: result(send("seal", (order: Seal) => containers.seal(order))),
+    boot: result(send("boot", (order: Leased) => containers.boot(order))),
     verify: async (order) => {
       const verified = await verify(order);
-      return { ...toResult(verified), leaseUntil: verified.leaseUntil };
+      const { leaseLeftMs, release } = verified;
+      return { ...toResult(verified), leaseLeftMs, release };
     },
     activate: result(send("activate", (order: Command) => containers.activate(order))),
     tombstone: result(send("tombstone", (order: Tombstone) => containers.tombstone(order))),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type Coordinator, createCoordinator } from "./coordinator";
-import { MAX_FREEZES } from "./core/limits";
+import { bootLeaseMs, MAX_FREEZES } from "./core/limits";
 import { isTerminal, type Mode } from "./core/migration";
 import { createGate } from "./gate";
 import {
@@ -203,6 +203,34 @@ describe("a coordinator", () => {
     expect(moved.journal.row.holdMs).toBeLessThan(7_000);
     expect(moved.world.source.running).toBe(true);
     expectWhole(moved);
+  });
+
+  it("waits the boot lease out when the destination is lost, and thaws the source then", async () => {
+    const lost = { running: true, filesChanged: true, destinationLost: true };
+    let askedAtMs = 0;
+    const { world, journal } = await move({
+      ...lost,
+      interfere: (name, when) => {
+        if (name === "boot" && when === "before") askedAtMs = Date.now();
+        const isLost = askedAtMs > 0 && ["boot", "verify", "unstage"].includes(name);
+        if (isLost && !(name === "boot" && when === "before")) throw new Error("no answer");
+      },
+    });
+    expect(journal.row).toMatchObject({ phase: "rolled_back" });
+    expect(world.decision()).toBe("aborted");
+    expect(world.source).toMatchObject({ route: "active", running: true });
+    expect(Date.now() - askedAtMs).toBeGreaterThan(bootLeaseMs("handoff"));
+    expect(Date.now() - askedAtMs).toBeLessThan(60_000);
+  });
+
+  it("does not commit an overlap whose source has another release than was copied", async () => {
+    const { world, journal } = await move({ running: true, release: 2 });
+    expect(journal.row).toMatchObject({
+      phase: "rolled_back",
+      mode: "overlap",
+      reason: "seal_source: release 2 came after 1",
+    });
+    expectWhole({ world, journal });
   });
 
   it("repeats what fails, and gives up before the commit only", async () => {

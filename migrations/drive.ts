@@ -6,6 +6,7 @@ import {
   BUSY_BACKOFF,
   FREEZE_DEADLINE_MS,
   freezeLeftMs,
+  leaseLeftMs,
   MAX_FREEZES,
   mayRetry,
   RETRY_BACKOFF,
@@ -80,6 +81,8 @@ class Drive {
   private readonly work: Work;
   /** Learned since the phase began; saved with the next one. */
   private facts: Facts = {};
+  /** When the authority's word came that the migration is aborted, by a clock that nobody sets. */
+  private abortedAtMs: number | null = null;
   /** Held from the freeze until requests are let through again. */
   private pass: Pass | undefined;
 
@@ -88,7 +91,7 @@ class Drive {
     private readonly driving: Driving,
     private readonly traceparent: string,
   ) {
-    this.work = { row, bootLeaseUntil: null, policy: "auto" };
+    this.work = { row, bootLeaseUntil: null, release: 0, policy: "auto" };
     this.state = enter(row.phase, row.mode);
   }
 
@@ -137,13 +140,13 @@ class Drive {
       const hindrance = await this.beginFreeze();
       if (hindrance) return hindrance;
     }
-    const leftMs = this.freezeLeftMs();
-    if (leftMs === 0) return heldTooLong();
+    const leftMs = this.leftMs(effect);
+    if (leftMs === 0) return this.tooLate(effect);
     try {
       const { control } = this.driving;
       const raced = await control.race(this.carryOut(effect), this.listenFor(), leftMs);
       if ("interrupted" in raced) {
-        return raced.interrupted === "time" ? heldTooLong() : interrupted(raced.interrupted);
+        return raced.interrupted === "time" ? this.tooLate(effect) : interrupted(raced.interrupted);
       }
       const outcome = raced.value;
       if (outcome.event === "again") return "again";
@@ -216,7 +219,8 @@ class Drive {
     row.attempts += 1;
     this.warn("a step of a migration failed", error);
     if (!mayRetry(this.state.phase, row.attempts)) return { event: "expired", reason };
-    if (row.attempts >= FAILURES_TO_YIELD) return { letGo: "yield" };
+    const isWaiting = this.leaseLeftMs(effect) !== undefined;
+    if (row.attempts >= FAILURES_TO_YIELD && !isWaiting) return { letGo: "yield" };
     if (!(await this.recordTry())) return { letGo: "lost" };
     const letGo = await this.pause(backoffMs(row.attempts, RETRY_BACKOFF, this.driving.random()));
     return letGo ?? (await this.recall()) ?? "again";
@@ -237,6 +241,9 @@ class Drive {
     const after = next(before, outcome.event);
     if (!after) throw new Error(`"${outcome.event}" has no meaning in phase "${before.phase}"`);
     this.learn(outcome, before, after);
+    if (after.effect === "unstage_destination") {
+      this.abortedAtMs ??= this.driving.outside.elapsed();
+    }
     this.state = after;
     if (after.phase === before.phase) return true;
     const saved = await this.driving.journal.advance({
@@ -284,6 +291,21 @@ class Drive {
   private recordTry(): Promise<boolean> {
     const { id, attempts, frozenAt } = this.work.row;
     return this.driving.journal.recordTry(id, this.driving.leaseOwner, attempts, frozenAt);
+  }
+
+  /** How long an effect may take; undefined when only its own limit counts. */
+  private leftMs(effect: Effect): number | undefined {
+    return this.leaseLeftMs(effect) ?? this.freezeLeftMs();
+  }
+
+  private tooLate(effect: Effect): Outcome {
+    return this.leaseLeftMs(effect) === undefined ? heldTooLong() : { event: "lease_over" };
+  }
+
+  /** The destination of an aborted move is waited for so long; then nothing runs there by itself. */
+  private leaseLeftMs(effect: Effect): number | undefined {
+    if (effect !== "unstage_destination" || this.abortedAtMs === null) return undefined;
+    return leaseLeftMs(this.state.mode, this.abortedAtMs, this.driving.outside.elapsed());
   }
 
   private freezeLeftMs(): number | undefined {

@@ -1,6 +1,6 @@
 import type { Authority } from "./authority";
 import type { ClusterClient, Command, CommandResult } from "./cluster-client";
-import { TIMEOUT_MS } from "./core/limits";
+import { bootLeaseMs, commitBy, TIMEOUT_MS } from "./core/limits";
 import type { Effect, Event } from "./core/migration";
 import type { Moved } from "./core/moved-event";
 import { chooseMode, type Policy } from "./core/mode";
@@ -19,6 +19,8 @@ export interface Outside {
   isRefusal(error: unknown): boolean;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds by a clock that nobody sets. */
+  elapsed(): number;
 }
 
 /** What an effect came to. `again`: it is not over yet, and is no failure. */
@@ -33,6 +35,8 @@ export interface Work {
   readonly row: MigrationRow;
   /** From `verify_destination` to `commit_placement`: how long the destination may count as booted. */
   bootLeaseUntil: string | null;
+  /** From `verify_destination` to `seal_source`: counts the deploys of what was copied. */
+  release: number;
   /** From `open_migration` to `choose_mode`. */
   policy: Policy;
 }
@@ -115,9 +119,20 @@ const verifyDestination: CarryOut = async (work, outside, traceparent) => {
   const { to } = work.row;
   const client = outside.client(to, TIMEOUT_MS.verify_destination);
   const order = command(work, "verify_destination", to, { outside, traceparent });
-  const verified = await client.verify(order);
-  work.bootLeaseUntil = verified.leaseUntil;
+  const askedAtMs = outside.now();
+  const verified = await client.verify({ ...order, leaseMs: bootLeaseMs(work.row.mode) });
+  const { leaseLeftMs, release } = verified;
+  // Counted from before it was asked, by the clock that the commit is checked by: not by the other's.
+  work.bootLeaseUntil = new Date(commitBy(askedAtMs, leaseLeftMs)).toISOString();
+  work.release = release;
   return toOutcome("verify_destination", verified);
+};
+
+const sealSource: CarryOut = async (work, outside, traceparent) => {
+  const { from } = work.row;
+  const client = outside.client(from, TIMEOUT_MS.seal_source);
+  const order = command(work, "seal_source", from, { outside, traceparent });
+  return toOutcome("seal_source", await client.seal({ ...order, release: work.release }));
 };
 
 const commitPlacement: CarryOut = async (work, { authority }, traceparent) => {
@@ -204,8 +219,11 @@ export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
   copy_delta: send("copy_delta", "to", (client, order, { from }) =>
     client.copyFiles({ ...order, fromCluster: from, final: true }),
   ),
-  boot_destination: send("boot_destination", "to", (client, order) => client.boot(order)),
+  boot_destination: send("boot_destination", "to", (client, order, { mode }) =>
+    client.boot({ ...order, leaseMs: bootLeaseMs(mode) }),
+  ),
   verify_destination: verifyDestination,
+  seal_source: sealSource,
   commit_placement: commitPlacement,
   activate_destination: activateDestination,
   tombstone_source: tombstone,

@@ -50,6 +50,7 @@ const coordinator = createCoordinator({
     },
     isRefusal: (error) => error instanceof APIError && REFUSALS.includes(error.code),
     now: () => Date.now(),
+    elapsed: () => performance.now(),
   },
   leaseOwner: randomUUID(),
   freezeGate: createGate(config().maxFrozen),

@@ -21,6 +21,10 @@ export interface TestWorldOptions {
   readonly running: boolean;
   readonly filesChanged?: boolean;
   readonly policy?: Policy;
+  /** It boots, and is not heard of any more. */
+  readonly destinationLost?: boolean;
+  /** What the source has when it is asked before the commit; the destination has copied the first. */
+  readonly release?: number;
   /** Called before and after each command and each question; may hang, which is a crash, or throw. */
   readonly interfere?: (name: string, when: "before" | "after") => Promise<void> | void;
   /** Answers of `freeze` that are `busy` before one is not. */
@@ -145,9 +149,9 @@ function destinationClient(stage: Stage): Pick<ClusterClient, DestinationCommand
       }),
     verify: () =>
       around(stage, "verify", () => {
-        const leaseUntil = new Date(Date.now() + 60_000).toISOString();
-        if (!isStaged() || !destination.running) return { ...refused("not booted"), leaseUntil };
-        return { ...done, leaseUntil };
+        const told = { leaseLeftMs: 60_000, release: 1 };
+        if (!isStaged() || !destination.running) return { ...refused("not booted"), ...told };
+        return { ...done, ...told };
       }),
     activate: () =>
       around(stage, "activate", () => {
@@ -191,6 +195,11 @@ function sourceClient(stage: Stage): Pick<ClusterClient, SourceCommand> {
         Object.assign(source, { route: "frozen", running: false });
         return { outcome: "frozen", wasRunning, reason: "" } as const;
       }),
+    seal: ({ release }) =>
+      around(stage, "seal", () => {
+        const has = options.release ?? 1;
+        return has === release ? done : refused(`release ${has} came after ${release}`);
+      }),
     tombstone: () =>
       around(stage, "tombstone", () => {
         expectDecision(stage, "tombstone", "committed");
@@ -199,7 +208,8 @@ function sourceClient(stage: Stage): Pick<ClusterClient, SourceCommand> {
       }),
     thaw: ({ restart }) =>
       around(stage, "thaw", () => {
-        if (destination.fence < GENERATION) faults.push("thawed before the destination was fenced");
+        if (destination.fence < GENERATION && !options.destinationLost)
+          faults.push("thawed before the destination was fenced");
         source.fence = GENERATION;
         if (source.route === "frozen") {
           Object.assign(source, { route: "active", running: restart });
@@ -253,6 +263,7 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
         }),
       isRefusal: (error) => error instanceof TestRefusal,
       now: () => Date.now(),
+      elapsed: () => performance.now(),
     },
   };
 }

@@ -20,8 +20,14 @@ export const FAILPOINTS = {
   control: [
     "migrations.requested",
     ...around("open_migration", "choose_mode", "stage_destination", "copy_files", "freeze_source"),
-    ...around("copy_delta", "boot_destination", "verify_destination", "commit_placement"),
-    ...around("activate_destination", "tombstone_source", "publish_moved", "drain_source"),
+    ...around("copy_delta", "boot_destination", "verify_destination", "seal_source"),
+    ...around(
+      "commit_placement",
+      "activate_destination",
+      "tombstone_source",
+      "publish_moved",
+      "drain_source",
+    ),
     ...around("clean_source", "abort_placement", "unstage_destination", "thaw_source"),
     // Written, in a transaction that has not ended.
     "clusters.open.written",
@@ -32,6 +38,8 @@ export const FAILPOINTS = {
     "containers.freeze.row",
     "containers.freeze.quiet",
     "containers.freeze.answer",
+    "containers.seal.row",
+    "containers.seal.answer",
     "containers.tombstone.row",
     "containers.tombstone.answer",
     "containers.drain_old.quiet",

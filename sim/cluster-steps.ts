@@ -1,5 +1,5 @@
 import { decide as routeRequest } from "../proxy/core/route";
-import { changeRoute, stopContainer } from "./deliver";
+import { boot, changeRoute, settleStaged, stopContainer } from "./deliver";
 import { visitorsRoute } from "./requests";
 import type { Rules } from "./rules";
 import { attempt, spend, type Visit } from "./step";
@@ -66,6 +66,10 @@ function attend(world: World, index: number, rules: Rules, visit: Visit): void {
   if (drained) attempt(visit, () => `${name} stops a container that it has replaced`, drained);
   const ended = endLease(world, index, rules);
   if (ended) attempt(visit, () => `the boot lease in ${name} ends`, ended);
+  const booted = finishBoot(world, index, rules);
+  if (booted) attempt(visit, () => `the slow boot in ${name} goes on`, booted);
+  const settled = settleStaged(world, index, rules);
+  if (settled !== world) visit(() => `${name} asks how its move was decided`, settled);
   const { row, running, files } = at(world.clusters, index);
   if (row.state === "tombstone" && world.left.naps > 0) {
     const { generation } = row;
@@ -76,6 +80,14 @@ function attend(world: World, index: number, rules: Rules, visit: Visit): void {
     );
   }
   if (row.state !== "active") return;
+  const deployed = deployRelease(world, index, rules);
+  if (deployed && world.left.deploys > 0) {
+    attempt(
+      visit,
+      () => `a release is deployed in ${name}`,
+      () => spend(deployed(), "deploys"),
+    );
+  }
   if (!runs(at(world.clusters, index), row.generation)) {
     if (files[row.generation] === NO_FILES) return;
     attempt(
@@ -91,6 +103,31 @@ function attend(world: World, index: number, rules: Rules, visit: Visit): void {
       () => stopContainer(spend(world, "naps"), index, row.generation),
     );
   }
+}
+
+export function finishBoot(world: World, index: number, rules: Rules): (() => World) | undefined {
+  const { booting } = at(world.clusters, index);
+  const move = world.moves.find(({ generation }) => booting !== 0 && generation === booting);
+  return move && (() => boot(world, move, rules).world);
+}
+
+/** A release takes the place of another, and is acknowledged: nothing may be lost of it. */
+export function deployRelease(
+  world: World,
+  index: number,
+  rules: Rules,
+): (() => World) | undefined {
+  const cluster = at(world.clusters, index);
+  const { generation } = cluster.row;
+  if (!rules.mayDeploy(cluster.row, generation) || !isQuiet(cluster, generation)) return undefined;
+  if (cluster.files[generation] === NO_FILES) return undefined;
+  return () => {
+    if (cluster.files[generation] !== world.writes) {
+      throw new Violation(`a release comes to ${clusterName(index)}, which lacks the one before`);
+    }
+    const writes = world.writes + 1;
+    return { ...withCluster(world, index, withFiles(cluster, generation, writes)), writes };
+  };
 }
 
 export function stopFrozen(world: World, index: number, rules: Rules): (() => World) | undefined {
@@ -172,7 +209,7 @@ function fail(world: World, index: number, visit: Visit): void {
     attempt(
       visit,
       () => `the host of ${clusterName(index)} fails and comes back`,
-      () => withCluster(spent, index, { seen: null, inFlight: 0, running: 0 }),
+      () => withCluster(spent, index, { seen: null, inFlight: 0, running: 0, booting: 0 }),
     );
   }
 }

@@ -1,7 +1,9 @@
 import { backoffMs } from "../shared/backoff";
 import {
   BUSY_BACKOFF,
+  commitBy,
   freezeLeftMs,
+  leaseLeftMs,
   MAX_FREEZES,
   mayRetry,
   RETRY_BACKOFF,
@@ -28,7 +30,7 @@ const LEASE_MS = 2_000;
 
 /** Where the receiver of each effect is; the others are for the authority. */
 const AT_SOURCE: readonly Effect[] = [
-  ...(["choose_mode", "freeze_source", "tombstone_source"] as const),
+  ...(["choose_mode", "freeze_source", "seal_source", "tombstone_source"] as const),
   ...(["drain_source", "clean_source", "thaw_source"] as const),
 ];
 const AT_DESTINATION: readonly Effect[] = [
@@ -49,8 +51,8 @@ export interface Movable {
   change(work: (world: World) => World): void;
   /** A command arrives where it was sent to; `notAfter` is of a commit. */
   receive(index: number, effect: Effect, notAfter: number, answer: Answer): void;
-  /** Until when the destination may count as booted, as its `verify` has just told. */
-  promisedLease(index: number): number;
+  /** How much is left of the destination's boot lease, as its `verify` has just told. */
+  leaseLeft(index: number): number;
   moveEnded(): void;
 }
 
@@ -60,6 +62,9 @@ export class SimulatedCoordinator {
   readonly #index: number;
   #attempts = 0;
   #frozenAt: number | null = null;
+  /** When it was told that its move is aborted. */
+  #abortedAt: number | null = null;
+  #sentAt = 0;
   /** Of the commit: the destination's lease, as its last `verify` told. */
   #notAfter = -Infinity;
   /** As it is stored: with the phase. */
@@ -92,6 +97,7 @@ export class SimulatedCoordinator {
   #resume(): void {
     const { phase } = this.#state;
     this.#notAfter = -Infinity;
+    this.#abortedAt = null;
     this.#repl.change((world) =>
       withMove(world, this.#index, { state: enter(phase, this.#mode), verified: false }),
     );
@@ -122,11 +128,18 @@ export class SimulatedCoordinator {
     }
     const { clock, weather } = this.#repl;
     if (effect === "freeze_source") this.#frozenAt ??= clock.now;
-    const leftMs = freezeLeftMs(phase, this.#frozenAt, clock.now);
+    const waitMs = this.#leaseLeftMs();
+    if (waitMs === 0) {
+      this.#repl.change((world) => withMove(world, this.#index, { waitedOut: true }));
+      this.#take("lease_over");
+      return;
+    }
+    const leftMs = waitMs ?? freezeLeftMs(phase, this.#frozenAt, clock.now);
     if (leftMs === 0) {
       this.#take("expired");
       return;
     }
+    this.#sentAt = clock.now;
     const turn = ++this.#turn;
     const host = this.#hostOf(effect);
     const answer: Answer = (delivered) =>
@@ -139,6 +152,13 @@ export class SimulatedCoordinator {
     clock.in(Math.min(TIMEOUT_MS[effect], leftMs ?? Infinity), () => {
       if (turn === this.#turn) this.#failed();
     });
+  }
+
+  /** How long the destination of an aborted move is still waited for. */
+  #leaseLeftMs(): number | undefined {
+    const { effect, mode } = this.#state;
+    if (effect !== "unstage_destination" || this.#abortedAt === null) return undefined;
+    return leaseLeftMs(mode, this.#abortedAt, this.#repl.clock.now);
   }
 
   #hostOf(effect: Effect): number {
@@ -155,7 +175,7 @@ export class SimulatedCoordinator {
       this.#busy();
     } else {
       if (effect === "verify_destination" && event === "done") {
-        this.#notAfter = this.#repl.promisedLease(this.#index);
+        this.#notAfter = commitBy(this.#sentAt, this.#repl.leaseLeft(this.#index));
       }
       this.#take(event);
     }
@@ -189,6 +209,7 @@ export class SimulatedCoordinator {
     const { rules } = this.#repl;
     this.#repl.change((world) => answered({ world, event }, this.#index, rules));
     const after = this.#state;
+    if (after.effect === "unstage_destination") this.#abortedAt ??= this.#repl.clock.now;
     if (after.phase !== phase) {
       this.#attempts = 0;
       this.#mode = after.mode;

@@ -43,9 +43,11 @@ export function deliver(world: World, index: number, effect: Effect, rules: Rule
     case "freeze_source":
       return freeze(world, move, rules);
     case "boot_destination":
-      return boot(world, move, rules);
+      return boot(allowBoot(world, move, rules), move, rules);
     case "verify_destination":
       return verify(world, index, rules);
+    case "seal_source":
+      return seal(world, move, rules);
     case "commit_placement":
       return decide(world, index, "committed", rules);
     case "abort_placement":
@@ -139,6 +141,14 @@ function command(world: World, index: number, order: RouteCommand, rules: Rules)
   return { world: after, event: outcome === "refused" ? "refused" : "done" };
 }
 
+/** A staging that nobody takes back: the cluster asks how its move was decided. */
+export function settleStaged(world: World, index: number, rules: Rules): World {
+  const { state, generation } = at(world.clusters, index).row;
+  const move = world.moves.find((one) => one.generation === generation);
+  if (state !== "staged" || move?.status !== "aborted") return world;
+  return changeRoute(world, index, { kind: "unstage", generation }, rules).world;
+}
+
 /** Stops a container that may not run, and removes its files; what has a place here stays. */
 function discard(world: World, index: number, generation: number): World {
   const { row } = at(world.clusters, index);
@@ -170,24 +180,41 @@ function freeze(world: World, move: Move, rules: Rules): Delivered {
   return { world: frozen, event: wasRunning && state.mode === "asleep" ? "woke_up" : "done" };
 }
 
-function boot(world: World, { to, generation }: Move, rules: Rules): Delivered {
-  const destination = at(world.clusters, to);
-  if (!rules.mayBoot(destination.row, generation)) {
-    const { state } = destination.row;
-    const isHome = state === "active" && destination.row.generation === generation;
+/** The destination asks whether the move is open; then its lease counts down. */
+export function allowBoot(world: World, { to, generation, status }: Move, rules: Rules): World {
+  const isAllowed = !rules.bootAsks || status === "open";
+  const { row } = at(world.clusters, to);
+  if (!isAllowed || !rules.mayBoot(row, generation)) return world;
+  return withCluster(world, to, { booting: generation, leased: true });
+}
+
+/** A boot that was allowed comes to start the container, if its generation is not closed by now. */
+export function boot(world: World, { to, generation }: Move, rules: Rules): Delivered {
+  const { booting, row, files, running } = at(world.clusters, to);
+  if (booting !== generation) {
+    const isHome = row.state === "active" && row.generation === generation;
     return { world, event: isHome ? "done" : "refused" };
   }
-  if (destination.files[generation] === NO_FILES) return { world, event: "refused" };
-  const running = destination.running | (1 << generation);
-  return { world: withCluster(world, to, { running, leased: true }), event: "done" };
+  const arrived = withCluster(world, to, { booting: 0 });
+  const mayStart = rules.mayBoot(row, generation) && files[generation] !== NO_FILES;
+  if (!mayStart) return { world: arrived, event: "refused" };
+  const started = withCluster(arrived, to, { running: running | (1 << generation) });
+  return { world: started, event: "done" };
 }
 
 function verify(world: World, index: number, rules: Rules): Delivered {
   const { to, generation } = at(world.moves, index);
   const destination = at(world.clusters, to);
   const isUp = runs(destination, generation) && rules.mayBoot(destination.row, generation);
-  if (!isUp) return { world, event: "refused" };
-  return { world: withCluster(world, to, { leased: true }), event: "done" };
+  return { world, event: isUp && destination.leased ? "done" : "refused" };
+}
+
+function seal(world: World, { from, to, generation }: Move, rules: Rules): Delivered {
+  const source = at(world.clusters, from);
+  const copied = at(world.clusters, to).files[generation];
+  const isCopied = source.files[source.row.generation] === copied;
+  if (rules.sealComparesReleases && !isCopied) return { world, event: "refused" };
+  return command(world, from, { kind: "seal", generation }, rules);
 }
 
 /** What the authority makes of it; whoever asks is told how it was decided. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { explore } from "./explore";
 import { MUTANTS } from "./mutants";
 import { PRODUCTION } from "./rules";
-import { MUTANT_SHAPE, REQUEST_SHAPE, SMALL } from "./shapes";
+import { DEPLOY_SHAPE, MUTANT_SHAPE, REQUEST_SHAPE, SMALL } from "./shapes";
 
 /** Many times what it takes. */
 const TIMEOUT_MS = 120_000;
@@ -18,9 +18,11 @@ describe("the production rules", { timeout: TIMEOUT_MS }, () => {
   });
 });
 
+const SHAPES = { request: REQUEST_SHAPE, deploy: DEPLOY_SHAPE };
+
 describe("each rule is needed: without it, something breaks", { timeout: TIMEOUT_MS }, () => {
-  it.each(MUTANTS)("$rule", ({ rules, broken, needsRequest = false }) => {
-    const { counterexample } = explore(needsRequest ? REQUEST_SHAPE : MUTANT_SHAPE, rules, 300_000);
+  it.each(MUTANTS)("$rule", ({ rules, broken, needs }) => {
+    const { counterexample } = explore(needs ? SHAPES[needs] : MUTANT_SHAPE, rules, 300_000);
     expect(counterexample?.broken).toMatch(broken);
     expect(counterexample?.story.length).toBeGreaterThan(0);
   });

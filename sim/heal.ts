@@ -1,7 +1,14 @@
 import { isBeforeCommit, isTerminal } from "../migrations/core/migration";
-import { deliver } from "./deliver";
+import { deliver, settleStaged } from "./deliver";
 import type { Rules } from "./rules";
-import { answerRequest, applyLog, endLease, stopFrozen, stopRetired } from "./cluster-steps";
+import {
+  answerRequest,
+  applyLog,
+  endLease,
+  finishBoot,
+  stopFrozen,
+  stopRetired,
+} from "./cluster-steps";
 import { answered, isUnderWay } from "./move-steps";
 import { Violation } from "./violation";
 import {
@@ -9,6 +16,7 @@ import {
   clusterIndex,
   clusterName,
   isSameRow,
+  NO_BUDGET,
   NO_FILES,
   withCluster,
   withMove,
@@ -36,8 +44,11 @@ function healProxies(world: World): World | undefined {
 function healClusters(world: World, rules: Rules): World | undefined {
   const latest = at(world.log, world.log.length - 1);
   for (let index = 0; index < world.clusters.length; index++) {
-    const stop = stopFrozen(world, index, rules) ?? stopRetired(world, index, rules);
-    if (stop) return stop();
+    const own =
+      stopFrozen(world, index, rules) ??
+      stopRetired(world, index, rules) ??
+      finishBoot(world, index, rules);
+    if (own) return own();
     const heard = applyLog(world, index, latest, rules);
     if (heard !== world) return heard;
   }
@@ -65,6 +76,8 @@ function healLeases(world: World, rules: Rules): World | undefined {
   for (let index = 0; index < world.clusters.length; index++) {
     const end = endLease(world, index, rules);
     if (end) return end();
+    const settled = settleStaged(world, index, rules);
+    if (settled !== world) return settled;
   }
   return undefined;
 }
@@ -91,7 +104,7 @@ export function checkHealed(world: World): World {
   });
   const { row, files } = at(world.clusters, home);
   const version = files[row.generation] ?? NO_FILES;
-  if (version === NO_FILES || (world.hasFiles && version !== world.writes)) {
+  if (version !== world.writes) {
     throw new Violation(`the files in ${clusterName(home)} lack what was acknowledged`);
   }
   return world;
@@ -101,7 +114,7 @@ export function checkHealed(world: World): World {
 export function oneMoreMove(world: World): World {
   const home = clusterIndex(world.placement.clusterId);
   const to = (home + 1) % world.clusters.length;
-  const nothing = { ghosts: 0, crashes: 0, failures: 0, requests: 0, aborts: 0, naps: 0 };
+  const nothing = NO_BUDGET;
   const files = (all: readonly number[]): number[] => [...all, NO_FILES];
   const move = at(world.moves, 0);
   return {
@@ -114,6 +127,7 @@ export function oneMoreMove(world: World): World {
         status: "unknown",
         to,
         verified: false,
+        waitedOut: false,
         sent: 0,
         state: { phase: "reserving", mode: null, effect: "open_migration" },
       },

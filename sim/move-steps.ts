@@ -6,7 +6,7 @@ import {
   isTerminal,
   type State,
 } from "../migrations/core/migration";
-import { changeRoute, decide, deliver, type Delivered } from "./deliver";
+import { allowBoot, changeRoute, decide, deliver, type Delivered } from "./deliver";
 import type { Rules } from "./rules";
 import { attempt, spend, type Visit } from "./step";
 import { telling, Violation } from "./violation";
@@ -93,6 +93,8 @@ function coordinate(world: World, index: number, rules: Rules, visit: Visit): vo
     );
   }
   if (effect === "freeze_source") giveUpFreeze(delivered.world, index, rules, visit);
+  if (effect === "boot_destination") bootSlowly(said, index, rules, visit);
+  if (effect === "unstage_destination") waitLeaseOut(said, index, rules, visit);
 }
 
 /** A move that has heard what came of its effect. */
@@ -114,17 +116,47 @@ function forgotten(world: World, index: number): World {
 
 /** A rolled-back move leaves its source as it was, and nothing but a fence at its destination. */
 function checkedEnd(world: World, index: number): World {
-  const { state, from, to, generation } = at(world.moves, index);
+  const { state, from, to, generation, waitedOut } = at(world.moves, index);
   if (state.phase !== "rolled_back" || state.mode === null) return world;
   const source = at(world.clusters, from).row;
   const destination = at(world.clusters, to);
   const isHeld = source.state === "frozen" && source.frozenBy === generation;
   if (isHeld) throw new Violation(`${clusterName(from)} stays frozen by a move that is over`);
+  if (waitedOut) return world; // The destination asks for itself how it was decided.
   const isLeft = destination.row.state === "staged" && destination.row.generation === generation;
   if (isLeft || runs(destination, generation) || destination.row.fence < generation) {
     throw new Violation(`${clusterName(to)} is not fenced from a move that is over`);
   }
   return world;
+}
+
+/** The destination was told that it may, and is slow: whatever happens meanwhile happens first. */
+function bootSlowly(world: World, index: number, rules: Rules, visit: Visit): void {
+  const allowed = allowBoot(world, at(world.moves, index), rules);
+  if (world.left.ghosts === 0 || allowed === world) return;
+  attempt(
+    visit,
+    () => `${title(index)}: boot_destination is allowed, and takes its time`,
+    () => spend(allowed, "ghosts"),
+  );
+}
+
+/**
+ * The destination does not answer an abort, and so much time has passed that its boot lease has ended:
+ * no boot is allowed after the abort.
+ */
+function waitLeaseOut(world: World, index: number, rules: Rules, visit: Visit): void {
+  const { to, generation } = at(world.moves, index);
+  const { row, leased } = at(world.clusters, to);
+  if (rules.abortWaitsLease && leased && row.generation === generation) return;
+  attempt(
+    visit,
+    () => `${title(index)}: ${clusterName(to)} does not answer, and its boot lease is waited out`,
+    () => {
+      const waited = withMove(world, index, { waitedOut: true });
+      return answered({ world: waited, event: "lease_over" }, index, rules);
+    },
+  );
 }
 
 /** A request that does not end: the source serves again, and the move tries later. */

@@ -9,8 +9,8 @@ export interface Mutant {
   readonly rules: Rules;
   /** What it breaks. */
   readonly broken: RegExp;
-  /** It shows itself to a visitor only. */
-  readonly needsRequest?: boolean;
+  /** It shows itself to a visitor only, or to an owner. */
+  readonly needs?: "request" | "deploy";
   /** A few hundred seeds of the simulation find it too. */
   readonly inStorm?: boolean;
 }
@@ -97,7 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
     rules: {
       ...PRODUCTION,
       next: (state, event) => {
-        const after = PRODUCTION.next(swap(state), event);
+        const after = PRODUCTION.next(swap(state), event === "lease_over" ? "done" : event);
         return after && swap(after);
       },
     },
@@ -106,7 +106,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "a container stops before the proxies have acknowledged",
     inStorm: true,
     broken: /a request in flight .* is cut off/,
-    needsRequest: true,
+    needs: "request",
     rules: { ...PRODUCTION, stopNeedsAcks: false },
   },
   {
@@ -175,5 +175,38 @@ export const MUTANTS: readonly Mutant[] = [
     inStorm: true,
     broken: /is not fenced from a move that is over/,
     rules: { ...PRODUCTION, decideRoute: keeps("unstage", ({ fence }) => ({ fence })) },
+  },
+  {
+    rule: "a boot lease ends without a fence",
+    broken: /two containers may write/,
+    rules: { ...PRODUCTION, decideRoute: keeps("lease_ended", ({ fence }) => ({ fence })) },
+  },
+  {
+    rule: "an abort does not wait until the boot lease has ended",
+    inStorm: true,
+    broken: /two containers may write/,
+    rules: { ...PRODUCTION, abortWaitsLease: false },
+  },
+  {
+    rule: "a boot does not ask whether its move is open",
+    inStorm: true,
+    broken: /two containers may write/,
+    rules: { ...PRODUCTION, bootAsks: false },
+  },
+  {
+    rule: "an overlap commits whatever was deployed since its copy",
+    needs: "deploy",
+    inStorm: true,
+    broken: /lack what was acknowledged/,
+    rules: { ...PRODUCTION, sealComparesReleases: false },
+  },
+  {
+    rule: "a release comes in after the seal",
+    needs: "deploy",
+    broken: /lack/,
+    rules: {
+      ...PRODUCTION,
+      mayDeploy: (row, generation) => PRODUCTION.mayDeploy({ ...row, sealedBy: null }, generation),
+    },
   },
 ];

@@ -45,6 +45,7 @@ export function simulationOf(seed: number): Simulation {
 const REQUEST_EVERY_MS = 500;
 const MOVE_EVERY_MS = 2_500;
 const NAP_EVERY_MS = 6_000;
+const DEPLOY_EVERY_MS = 3_000;
 
 /**
  * Many repls move among clusters while hosts fail, clocks differ and messages are lost, late or twice;
@@ -145,6 +146,7 @@ class Storm {
     };
     every(REQUEST_EVERY_MS, () => repl.request(this.#random.below(clusters)), false);
     every(MOVE_EVERY_MS, () => repl.startMove(), true);
+    every(DEPLOY_EVERY_MS, () => repl.deploy(), true);
     every(NAP_EVERY_MS, () => repl.nap(), true);
     every(MOVE_EVERY_MS * 4, () => repl.abortByOwner(), true);
   }

@@ -1,9 +1,19 @@
+import { bootLeaseMs } from "../migrations/core/limits";
 import type { Effect } from "../migrations/core/migration";
 import { decide as routeRequest } from "../proxy/core/route";
-import { answerRequest, applyLog, stopFrozen, stopRetired } from "./cluster-steps";
+import { answerRequest, applyLog, deployRelease, stopFrozen, stopRetired } from "./cluster-steps";
 import type { Clock } from "./clock";
 import { type Answer, type Movable, SimulatedCoordinator } from "./coordinator";
-import { changeRoute, decide, deliver, type Delivered, stopContainer } from "./deliver";
+import {
+  allowBoot,
+  boot,
+  changeRoute,
+  decide,
+  deliver,
+  type Delivered,
+  settleStaged,
+  stopContainer,
+} from "./deliver";
 import { checkWorld } from "./invariants";
 import type { Random } from "./random";
 import { visitorsRoute } from "./requests";
@@ -17,6 +27,7 @@ import {
   firstWorld,
   isQuiet,
   isSameRow,
+  NO_BUDGET,
   NO_FILES,
   runs,
   withCluster,
@@ -25,14 +36,13 @@ import {
 } from "./world";
 
 /** As in the settings of `containers`. */
-const BOOT_LEASE_MS = 15_000;
-const LEASE_SKEW_MS = 2_000;
 const FREEZE_DEADLINE_MS = 5_000;
 const IN_FLIGHT_MS = 2_000;
 const DRAIN_WAIT_MS = 5_000;
 /** So often a cluster looks after its containers. */
 export const SWEEP_MS = 250;
 const ASK_AGAIN_MS = 1_000;
+const ASK_STAGED_MS = 10_000;
 /** A lost notification of the log costs no more than this. */
 const TAIL_MS = 1_000;
 const HEAR_MS = 3;
@@ -72,8 +82,7 @@ export class Simulated implements Movable {
     this.weather = weather;
     this.rules = rules;
     this.name = name;
-    const budget = { ghosts: 0, crashes: 0, failures: 0, requests: 0, aborts: 0, naps: 0 };
-    this.world = firstWorld({ clusters, moves: MOVES, hasFiles, budget });
+    this.world = firstWorld({ clusters, moves: MOVES, hasFiles, budget: NO_BUDGET });
     this.#leases = Array.from({ length: clusters }, () => 0);
   }
 
@@ -196,9 +205,11 @@ export class Simulated implements Movable {
         return;
       case "copy_files":
       case "copy_delta":
-      case "boot_destination":
-        // A slow disk, a slow start.
+        // A slow disk.
         this.clock.in(this.random.delay(60), () => this.#carryOut(index, effect, answer));
+        return;
+      case "boot_destination":
+        this.#boot(index, answer);
         return;
       case "commit_placement": {
         const verified = this.clock.now <= notAfter;
@@ -218,19 +229,28 @@ export class Simulated implements Movable {
   }
 
   #carryOut(index: number, effect: Effect, answer: Answer): void {
-    const { to } = at(this.world.moves, index);
     const event = this.#deliver(index, effect);
-    const isLease = effect === "boot_destination" || effect === "verify_destination";
-    if (isLease && event === "done") {
-      this.#leases[to] = this.weather.clockOf(to) + BOOT_LEASE_MS + LEASE_SKEW_MS;
-    }
     answer(event);
   }
 
-  /** What `verify` has told of the lease, which the destination itself counts longer. */
-  promisedLease(index: number): number {
+  /** The destination asks first, and is slow then: its lease counts from before it asked. */
+  #boot(index: number, answer: Answer): void {
+    const move = at(this.world.moves, index);
+    const { to, generation, state } = move;
+    this.change((world) => allowBoot(world, move, this.rules));
+    if (at(this.world.clusters, to).booting === generation) {
+      this.#leases[to] = this.weather.clockOf(to) + bootLeaseMs(state.mode);
+    }
+    this.clock.in(this.random.delay(60), () => {
+      const { world, event } = boot(this.world, move, this.rules);
+      this.change(() => world, `boot_destination of move ${index + 1}`);
+      answer(event);
+    });
+  }
+
+  leaseLeft(index: number): number {
     const { to } = at(this.world.moves, index);
-    return (this.#leases[to] ?? 0) - LEASE_SKEW_MS;
+    return (this.#leases[to] ?? 0) - this.weather.clockOf(to);
   }
 
   #freeze(index: number, answer: Answer, until: number): void {
@@ -265,6 +285,7 @@ export class Simulated implements Movable {
     if (drained) this.change(drained, `${clusterName(index)} stops what it has replaced`);
     const { row, leased, seen } = at(this.world.clusters, index);
     if (seen === null || !isSameRow(seen, row)) this.#hear(index);
+    if (row.state === "staged" && this.random.chance(SWEEP_MS / ASK_STAGED_MS)) this.#settle(index);
     if (!leased || row.state !== "staged") return;
     if (this.weather.clockOf(index) <= (this.#leases[index] ?? 0)) return;
     const { generation } = row;
@@ -272,6 +293,27 @@ export class Simulated implements Movable {
       (world) => changeRoute(world, index, { kind: "lease_ended", generation }, this.rules).world,
       `the boot lease in ${clusterName(index)} ends`,
     );
+  }
+
+  /** It asks the authority how the move was decided that it is staged for. */
+  #settle(index: number): void {
+    this.weather.send(index, CONTROL, () => {
+      this.weather.send(CONTROL, index, () =>
+        this.change(
+          (world) => settleStaged(world, index, this.rules),
+          `${clusterName(index)} has asked how its move was decided`,
+        ),
+      );
+    });
+  }
+
+  /** Its owner deploys a release, where the authority says that it lives. */
+  deploy(): void {
+    const home = clusterIndex(this.world.placement.clusterId);
+    this.weather.send(CONTROL, home, () => {
+      const deployed = deployRelease(this.world, home, this.rules);
+      if (deployed) this.change(deployed, `a release is deployed in ${clusterName(home)}`);
+    });
   }
 
   /** A visitor comes to a cluster, and is served, or wakes the app. */
@@ -317,7 +359,9 @@ export class Simulated implements Movable {
 
   /** A host ends with all that runs there. */
   hostFailed(index: number): void {
-    this.change((world) => withCluster(world, index, { seen: null, inFlight: 0, running: 0 }));
+    this.change((world) =>
+      withCluster(world, index, { seen: null, inFlight: 0, running: 0, booting: 0 }),
+    );
     // It reads the log from where it was, or from the beginning.
     this.clock.in(this.weather.untilUp(index) + this.random.delay(100), () =>
       this.readLog(index, this.world.log.length),

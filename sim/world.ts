@@ -35,9 +35,22 @@ export interface Budget {
   readonly requests: number;
   /** Aborts by somebody else: an owner, an operator, a source at its freeze deadline. */
   readonly aborts: number;
+  /** New releases of the app. */
+  readonly deploys: number;
   /** Times that the app is put to sleep because nobody uses it. */
   readonly naps: number;
 }
+
+/** An adversary that does nothing. */
+export const NO_BUDGET: Budget = {
+  ghosts: 0,
+  crashes: 0,
+  failures: 0,
+  requests: 0,
+  aborts: 0,
+  deploys: 0,
+  naps: 0,
+};
 
 export interface LogEntry {
   readonly generation: number;
@@ -54,6 +67,8 @@ export interface Move {
   readonly generation: number;
   /** The destination's lease, as its last `verify` told, lasts beyond now. */
   readonly verified: boolean;
+  /** Its destination never answered the abort; its boot lease was waited out. */
+  readonly waitedOut: boolean;
   /** Bits by effect: commands that are on the wire for ever. */
   readonly sent: number;
 }
@@ -70,6 +85,8 @@ export interface Cluster {
   readonly stoppedForMove: number;
   /** A boot lease counts down. */
   readonly leased: boolean;
+  /** A boot of that generation was allowed, and has not come to start the container; 0: none. */
+  readonly booting: number;
   /** By generation: the last write that its files have; NO_FILES. */
   readonly files: readonly number[];
 }
@@ -102,6 +119,7 @@ export function firstWorld({ clusters, moves, hasFiles, budget }: Shape): World 
     running: 0,
     stoppedForMove: 0,
     leased: false,
+    booting: 0,
     files,
   };
   const row: RouteRow = { ...NO_ROUTE, state: "active", generation: 1 };
@@ -120,6 +138,7 @@ export function firstWorld({ clusters, moves, hasFiles, budget }: Shape): World 
     fromGeneration: 0,
     generation: 0,
     verified: false,
+    waitedOut: false,
     sent: 0,
   };
   return {
@@ -175,7 +194,8 @@ export function isSameRow(a: RouteRow, b: RouteRow): boolean {
       a.generation === b.generation &&
       a.peer === b.peer &&
       a.fence === b.fence &&
-      a.frozenBy === b.frozenBy)
+      a.frozenBy === b.frozenBy &&
+      a.sealedBy === b.sealedBy)
   );
 }
 
@@ -190,9 +210,9 @@ const PHASES: readonly Phase[] = [
 export const EFFECTS = [
   ...(["open_migration", "choose_mode", "stage_destination", "copy_files"] as const),
   ...(["freeze_source", "copy_delta", "boot_destination", "verify_destination"] as const),
-  ...(["commit_placement", "activate_destination", "tombstone_source", "publish_moved"] as const),
-  ...(["drain_source", "clean_source", "abort_placement", "unstage_destination"] as const),
-  "thaw_source" as const,
+  ...(["seal_source", "commit_placement", "activate_destination"] as const),
+  ...(["tombstone_source", "publish_moved", "drain_source", "clean_source"] as const),
+  ...(["abort_placement", "unstage_destination", "thaw_source"] as const),
 ];
 
 /** Takes a state in, number by number. */
@@ -209,8 +229,10 @@ export function digest(world: World, into: Digest): void {
   into.add(writes * 64 + log.length);
   for (const { generation, to } of log) into.add(generation * 8 + to);
   into.add(
-    ((((left.ghosts * 8 + left.crashes) * 8 + left.failures) * 8 + left.requests) * 8 +
+    (((((left.ghosts * 8 + left.crashes) * 8 + left.failures) * 8 + left.requests) * 8 +
       left.aborts) *
+      8 +
+      left.deploys) *
       8 +
       left.naps,
   );
@@ -225,24 +247,30 @@ function digestMove(move: Move, into: Digest): void {
       (effect === null ? 31 : EFFECTS.indexOf(effect))) *
       8 +
       STATUSES.indexOf(move.status) * 2 +
-      Number(move.verified),
+      Number(move.verified) +
+      Number(move.waitedOut) * 0x10_0000,
   );
   into.add(((move.from + 1) * 8 + move.to + 1) * 64 + move.fromGeneration * 8 + move.generation);
   into.add(move.sent);
 }
 
 function digestCluster(cluster: Cluster, into: Digest): void {
-  const { row, seen, inFlight, running, stoppedForMove, leased, files } = cluster;
+  const { row, seen, inFlight, running, stoppedForMove, leased, booting, files } = cluster;
   digestRow(row, into);
   if (seen === null) into.add(-1);
   else digestRow(seen, into);
-  into.add(((inFlight * 64 + running) * 8 + stoppedForMove) * 2 + Number(leased));
+  into.add((((inFlight * 64 + running) * 8 + stoppedForMove) * 8 + booting) * 2 + Number(leased));
   for (const version of files) into.add(version);
 }
 
-function digestRow({ state, generation, fence, frozenBy, peer }: RouteRow, into: Digest): void {
+function digestRow(
+  { state, generation, fence, frozenBy, sealedBy, peer }: RouteRow,
+  into: Digest,
+): void {
   into.add(
-    (((ROUTE_STATES.indexOf(state) * 8 + generation) * 8 + fence) * 8 + (frozenBy ?? 0)) * 16 +
+    ((((ROUTE_STATES.indexOf(state) * 8 + generation) * 8 + fence) * 8 + (frozenBy ?? 0)) * 8 +
+      (sealedBy ?? 0)) *
+      16 +
       (peer === null ? 15 : clusterIndex(peer)),
   );
 }

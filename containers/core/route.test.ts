@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { decide, mayBoot, NO_ROUTE, type RouteCommand, type RouteRow } from "./route";
+import { decide, mayBoot, mayDeploy, NO_ROUTE, type RouteCommand, type RouteRow } from "./route";
 
 const active: RouteRow = { ...NO_ROUTE, state: "active", generation: 3 };
+const sealed: RouteRow = { ...active, sealedBy: 5 };
 const frozen: RouteRow = { ...active, state: "frozen", frozenBy: 5 };
 const staged: RouteRow = { ...NO_ROUTE, state: "staged", generation: 5, peer: "east" };
 const moved: RouteRow = { ...NO_ROUTE, state: "tombstone", generation: 5, peer: "west" };
@@ -19,6 +20,7 @@ const at = (
   kind:
     | "unstage"
     | "freeze"
+    | "seal"
     | "unfreeze"
     | "thaw"
     | "activate"
@@ -36,6 +38,11 @@ describe("decide", () => {
     ["unstages and fences", staged, at("unstage", 5), { state: "none", generation: 5, fence: 5 }],
     ["fences a generation it never saw", NO_ROUTE, at("unstage", 5), { state: "none", fence: 5 }],
     ["freezes", active, at("freeze", 5), frozen],
+    ["seals, and serves on", active, at("seal", 5), { ...active, sealedBy: 5 }],
+    ["unseals with the abort", sealed, at("thaw", 5), { ...active, fence: 5 }],
+    ["is not unsealed by another abort", sealed, at("thaw", 4), { ...sealed, fence: 4 }],
+    ["freezes for a later move what was sealed", sealed, at("freeze", 6), { sealedBy: null }],
+    ["tombstones what was sealed", sealed, tombstone(5), { ...moved, sealedBy: null }],
     ["undoes a freeze, same move may return", frozen, at("unfreeze", 5), active],
     ["thaws and fences", frozen, at("thaw", 5), { ...active, fence: 5 }],
     ["fences by a thaw of a move that never froze", active, at("thaw", 5), { ...active, fence: 5 }],
@@ -93,6 +100,10 @@ describe("decide", () => {
     ["a freeze of no home", staged, at("freeze", 9)],
     ["a freeze by an older move", active, at("freeze", 3)],
     ["a freeze by another move", frozen, at("freeze", 6)],
+    ["a seal of what is frozen", frozen, at("seal", 6)],
+    ["a seal of a closed generation", { ...active, fence: 5 }, at("seal", 5)],
+    ["a seal where it lives no more", moved, at("seal", 6)],
+    ["a seal of a deleted repl", { ...NO_ROUTE, deleted: true }, at("seal", 6)],
   ])("refuses %s, with a reason", (_what, row, command) => {
     const decision = decide(row, command);
     expect(decision).toMatchObject({ outcome: "refused", row, effects: [] });
@@ -101,6 +112,7 @@ describe("decide", () => {
 
   it.each<[string, RouteRow, RouteCommand]>([
     ["a second stage", staged, stage(5)],
+    ["a second seal", sealed, at("seal", 5)],
     ["a second freeze", frozen, at("freeze", 5)],
     ["a late event of its own home, while a move has frozen it", frozen, at("activate", 3)],
     ["an older tombstone", active, tombstone(2)],
@@ -151,6 +163,7 @@ const anyCommand: fc.Arbitrary<RouteCommand> = fc.oneof(
     kind: fc.constantFrom(
       "unstage" as const,
       "freeze" as const,
+      "seal" as const,
       "unfreeze" as const,
       "thaw" as const,
       "activate" as const,
@@ -262,5 +275,18 @@ describe("laws", () => {
         expect(left).toEqual(home);
       }),
     );
+  });
+});
+
+describe("mayDeploy", () => {
+  it.each<[string, RouteRow, boolean]>([
+    ["its home", active, true],
+    ["a home that a move has sealed", sealed, false],
+    ["a home that is frozen", frozen, false],
+    ["the home of another generation", { ...active, generation: 4 }, false],
+    ["where it is staged", staged, false],
+    ["where it has been", moved, false],
+  ])("%s: %s", (_what, row, expected) => {
+    expect(mayDeploy(row, 3)).toBe(expected);
   });
 });

@@ -6,6 +6,8 @@
  *     │ └────unstage────┘                    └──▶ tombstone ◀───┘
  *     └────────────────────forget───────────────────┘
  *
+ * An active route may be sealed: it serves, and takes no release before its move is decided.
+ *
  * Commands come late, twice or never, from coordinators that may have been replaced; so the receiver
  * fences (design section 4, rules 1 to 5). A generation that is older than the row's, or closed by an
  * abort (`fence`), changes nothing. Events (`activate`, `tombstone`, `created`, `deleted`) prove a decision
@@ -22,6 +24,8 @@ export interface RouteRow {
   readonly fence: number;
   /** The generation of the move that froze it; set in state `frozen` only. */
   readonly frozenBy: number | null;
+  /** The generation of the move that took its release as the last one; set in state `active` only. */
+  readonly sealedBy: number | null;
   /** Where else to ask: the source while staged, the new home of a tombstone. */
   readonly peer: string | null;
   /** A deleted repl comes back with no event: its id is never used again. */
@@ -34,6 +38,7 @@ export const NO_ROUTE: RouteRow = {
   generation: 0,
   fence: 0,
   frozenBy: null,
+  sealedBy: null,
   peer: null,
   deleted: false,
 };
@@ -42,6 +47,8 @@ export type RouteCommand =
   | { readonly kind: "stage"; readonly generation: number; readonly peer: string }
   | { readonly kind: "unstage"; readonly generation: number }
   | { readonly kind: "freeze"; readonly generation: number }
+  /** A move that does not freeze is about to commit: until it is decided no release comes in. */
+  | { readonly kind: "seal"; readonly generation: number }
   /** The freeze did not come to be (requests still ran); the same move may try again. */
   | { readonly kind: "unfreeze"; readonly generation: number }
   /** The move was aborted, and its destination has said that it is fenced. */
@@ -100,6 +107,8 @@ export function decide(row: RouteRow, command: RouteCommand): RouteDecision {
       return unstage(row, command.generation);
     case "freeze":
       return freeze(row, command.generation);
+    case "seal":
+      return seal(row, command.generation);
     case "unfreeze":
       return unfreeze(row, command.generation);
     case "thaw":
@@ -122,6 +131,7 @@ function deletedRow(row: RouteRow, command: RouteCommand): RouteDecision {
   switch (command.kind) {
     case "stage":
     case "freeze":
+    case "seal":
       return refused(row, "the repl is deleted");
     case "unstage":
     case "thaw":
@@ -174,14 +184,28 @@ function unstage(row: RouteRow, generation: number): RouteDecision {
 
 function freeze(row: RouteRow, generation: number): RouteDecision {
   if (row.state === "frozen" && row.frozenBy === generation) return unchanged(row);
+  const fault = leavingFault(row, generation);
+  if (fault !== null) return refused(row, fault);
+  return changed({ ...row, state: "frozen", frozenBy: generation, sealedBy: null });
+}
+
+function seal(row: RouteRow, generation: number): RouteDecision {
+  const fault = leavingFault(row, generation);
+  if (fault !== null) return refused(row, fault);
+  if (row.sealedBy === generation) return unchanged(row);
+  return changed({ ...row, sealedBy: generation });
+}
+
+/** Why the move of `generation` may not take the repl away from here; null when it may. */
+function leavingFault(row: RouteRow, generation: number): string | null {
   if (generation <= row.fence) {
-    return refused(row, `generation ${generation} is closed: the fence is ${row.fence}`);
+    return `generation ${generation} is closed: the fence is ${row.fence}`;
   }
-  if (row.state !== "active") return refused(row, `the route is ${row.state}, not active`);
+  if (row.state !== "active") return `the route is ${row.state}, not active`;
   if (row.generation >= generation) {
-    return refused(row, `generation ${generation} is not above ${row.generation}`);
+    return `generation ${generation} is not above ${row.generation}`;
   }
-  return changed({ ...row, state: "frozen", frozenBy: generation });
+  return null;
 }
 
 function unfreeze(row: RouteRow, generation: number): RouteDecision {
@@ -191,9 +215,11 @@ function unfreeze(row: RouteRow, generation: number): RouteDecision {
 }
 
 function thaw(row: RouteRow, generation: number): RouteDecision {
-  const { row: thawed, effects, outcome } = unfreeze(row, generation);
+  const isSealed = row.sealedBy === generation;
+  const unsealed = isSealed ? { ...row, sealedBy: null } : row;
+  const { row: thawed, effects, outcome } = unfreeze(unsealed, generation);
   const fenced = closed(thawed, generation);
-  if (outcome === "unchanged") return fenced;
+  if (outcome === "unchanged" && !isSealed) return fenced;
   return changed(fenced.row, ...effects);
 }
 
@@ -203,7 +229,7 @@ function activate(row: RouteRow, generation: number): RouteDecision {
   const isHome = row.state === "active" || row.state === "frozen";
   // A tombstone of this generation says that its home is elsewhere; both cannot be true.
   if (generation === row.generation && (isHome || row.state === "tombstone")) return unchanged(row);
-  const active: RouteRow = { ...row, state: "active", generation, frozenBy: null, peer: null };
+  const active: RouteRow = { ...NO_ROUTE, state: "active", generation, fence: row.fence };
   return changed(active, ...superseded(row, generation), {
     kind: "publish_upstream",
     generation,
@@ -212,7 +238,13 @@ function activate(row: RouteRow, generation: number): RouteDecision {
 
 function tombstone(row: RouteRow, generation: number, to: string): RouteDecision {
   if (generation <= row.generation) return unchanged(row);
-  const moved: RouteRow = { ...row, state: "tombstone", generation, frozenBy: null, peer: to };
+  const moved: RouteRow = {
+    ...NO_ROUTE,
+    state: "tombstone",
+    generation,
+    fence: row.fence,
+    peer: to,
+  };
   return changed(moved, ...superseded(row, generation));
 }
 
@@ -237,7 +269,8 @@ function leaseEnded(row: RouteRow, generation: number): RouteDecision {
 }
 
 function deleted(row: RouteRow): RouteDecision {
-  const gone: RouteRow = { ...row, state: "none", frozenBy: null, peer: null, deleted: true };
+  const { generation, fence } = row;
+  const gone: RouteRow = { ...NO_ROUTE, generation, fence, deleted: true };
   return changed(gone, ...ended(row.generation));
 }
 
@@ -257,4 +290,12 @@ export function mayRun(row: RouteOfContainer, generation: number): boolean {
 export function isLeftOver(row: RouteOfContainer, generation: number): boolean {
   const isFrozen = row.state === "frozen" && row.generation === generation;
   return !isFrozen && !mayRun(row, generation);
+}
+
+/** Whether a release may come to the home of `generation`: no move has counted what is there. */
+export function mayDeploy(
+  row: Pick<RouteRow, "state" | "generation" | "sealedBy">,
+  generation: number,
+): boolean {
+  return row.state === "active" && row.generation === generation && row.sealedBy === null;
 }

@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 
-import { FREEZE_DEADLINE_MS, freezeLeftMs, MAX_ATTEMPTS, mayRetry } from "./limits";
+import {
+  bootLeaseMs,
+  commitBy,
+  FREEZE_DEADLINE_MS,
+  freezeLeftMs,
+  leaseLeftMs,
+  MAX_ATTEMPTS,
+  mayRetry,
+  TIMEOUT_MS,
+} from "./limits";
 
 describe("limits", () => {
   it("gives up before the commit, and never after it", () => {
@@ -17,5 +26,17 @@ describe("limits", () => {
     expect(freezeLeftMs("booting", null, 60_000)).toBeUndefined();
     expect(freezeLeftMs("switching", 1_000, 60_000)).toBeUndefined();
     expect(freezeLeftMs("aborting", 1_000, 60_000)).toBeUndefined();
+  });
+
+  it("lets a lease outlast what it is for, and waits longer than it can last", () => {
+    expect(bootLeaseMs("handoff")).toBeGreaterThan(FREEZE_DEADLINE_MS);
+    expect(bootLeaseMs("overlap")).toBeGreaterThan(TIMEOUT_MS.boot_destination);
+    for (const mode of ["asleep", "handoff", "overlap"] as const) {
+      const leaseMs = bootLeaseMs(mode);
+      // Granted just before the abort, it ends before it is given up; and no commit comes so late.
+      expect(leaseLeftMs(mode, 1_000, 1_000 + leaseMs)).toBeGreaterThan(0);
+      expect(leaseLeftMs(mode, 1_000, 10_000 + leaseMs)).toBe(0);
+      expect(commitBy(1_000, leaseMs)).toBeLessThan(1_000 + leaseMs);
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { type Effect, isBeforeCommit, type Phase } from "./migration";
+import { type Effect, isBeforeCommit, type Mode, type Phase } from "./migration";
 
 /** Requests are held 10 s at most; the coordinator gives up early enough to thaw within that. */
 export const FREEZE_DEADLINE_MS = 5_000;
@@ -25,6 +25,7 @@ export const TIMEOUT_MS: Readonly<Record<Effect, number>> = {
   copy_delta: 30_000,
   boot_destination: 60_000,
   verify_destination: 15_000,
+  seal_source: 5_000,
   commit_placement: 5_000,
   activate_destination: 5_000,
   tombstone_source: 5_000,
@@ -35,6 +36,31 @@ export const TIMEOUT_MS: Readonly<Record<Effect, number>> = {
   unstage_destination: 15_000,
   thaw_source: 15_000,
 };
+
+/** A start that takes longer, while requests are held, comes too late anyway. */
+const HELD_LEASE_MS = 8_000;
+/** Nobody waits: as long as a start may take, and what follows it. */
+const UNHELD_LEASE_MS = 75_000;
+/** The clocks of two machines run apart, one that must stop a container may be busy. */
+const LEASE_MARGIN_MS = 2_000;
+
+/** How long a destination may run its container before the commit, from before it asked whether it may. */
+export function bootLeaseMs(mode: Mode | null): number {
+  return mode === "overlap" ? UNHELD_LEASE_MS : HELD_LEASE_MS;
+}
+
+/** Until when a commit may count on a lease of which so much was left after `askedAtMs`. */
+export function commitBy(askedAtMs: number, leaseLeftMs: number): number {
+  return askedAtMs + leaseLeftMs - LEASE_MARGIN_MS;
+}
+
+/**
+ * How long after an abort a lease may still last that began before it, in milliseconds. Both times are
+ * by a clock of the coordinator's own that nobody sets: whose lease began later was told "aborted".
+ */
+export function leaseLeftMs(mode: Mode | null, abortedAtMs: number, nowMs: number): number {
+  return Math.max(0, abortedAtMs + bootLeaseMs(mode) + LEASE_MARGIN_MS - nowMs);
+}
 
 /** Whether to try an effect again that failed `attempts` times: for ever, where there is no way back. */
 export function mayRetry(phase: Phase, attempts: number): boolean {

@@ -222,6 +222,16 @@ describe("any migration", () => {
     );
   });
 
+  it("thaws without the destination's word when its boot lease is over, and only then", () => {
+    const state = { phase: "aborting", mode: "handoff" } as const;
+    const waiting: State = { ...state, effect: "unstage_destination" };
+    expect(next(waiting, "lease_over")?.effect).toBe("thaw_source");
+    expect(next({ ...state, effect: "abort_placement" }, "lease_over")).toBeUndefined();
+    expect(next({ ...state, effect: "thaw_source" }, "lease_over")).toBeUndefined();
+    expect(next(enter("booting", "handoff"), "lease_over")).toBeUndefined();
+    expect(next(enter("switching", "handoff"), "lease_over")).toBeUndefined();
+  });
+
   it("can be given up in every phase before the commit", () => {
     for (const mode of MODES) {
       for (const phase of ROUTES[mode].filter(isBeforeCommit)) {
@@ -242,7 +252,9 @@ describe("any migration", () => {
 
   it("repeats a phase from its first effect after a crash", () => {
     const verified = next(enter("verifying", "overlap"), "done");
-    expect(verified?.effect).toBe("commit_placement");
+    expect(verified?.effect).toBe("seal_source");
+    expect(verified && next(verified, "done")?.effect).toBe("commit_placement");
+    expect(next(enter("verifying", "handoff"), "done")?.effect).toBe("commit_placement");
     expect(enter("verifying", "overlap").effect).toBe("verify_destination");
     expect(enter("verifying", "asleep").effect).toBe("commit_placement");
   });

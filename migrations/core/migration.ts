@@ -51,6 +51,8 @@ export type Effect =
   | "copy_delta"
   | "boot_destination"
   | "verify_destination"
+  /** Where nothing is frozen: no release comes to the source that was not copied. */
+  | "seal_source"
   | "commit_placement"
   | "activate_destination"
   | "tombstone_source"
@@ -75,6 +77,8 @@ export type Event =
   | "refused"
   /** Requests were held too long, or the effect was tried too often. */
   | "expired"
+  /** `unstage_destination`: nobody answers there, and the last boot lease has ended by now. */
+  | "lease_over"
   /** Somebody asks for an abort. */
   | "abort"
   /** The authority's decision, read or answered. */
@@ -121,7 +125,7 @@ const EFFECTS: Readonly<Record<Phase, readonly Effect[]>> = {
   freezing: ["freeze_source"],
   delta: ["copy_delta"],
   booting: ["boot_destination"],
-  verifying: ["verify_destination", "commit_placement"],
+  verifying: ["verify_destination", "seal_source", "commit_placement"],
   switching: ["activate_destination", "tombstone_source", "publish_moved"],
   draining: ["drain_source"],
   cleaning: ["clean_source"],
@@ -167,8 +171,11 @@ export function isTerminal(phase: Phase): boolean {
 export function effectsOf(phase: Phase, mode: Mode | null): readonly Effect[] {
   const effects = EFFECTS[phase];
   if (phase === "aborting" && mode === null) return ["abort_placement"];
-  if (mode !== "asleep") return effects;
-  return effects.filter((effect) => effect !== "verify_destination");
+  return effects.filter((effect) => {
+    if (effect === "verify_destination") return mode !== "asleep";
+    // A freeze keeps releases out as well.
+    return effect !== "seal_source" || mode === "overlap";
+  });
 }
 
 /** A phase from its first effect: where it is entered, and where it is resumed after a crash. */
@@ -194,6 +201,8 @@ function beforeCommit(state: State, event: Event): State | undefined {
       return enter("switching", state.mode);
     case "busy":
       return state.phase === "freezing" ? enter("freezing", state.mode) : undefined;
+    case "lease_over":
+      return undefined;
     case "refused":
     case "expired":
     case "abort":
@@ -212,6 +221,10 @@ function whileAborting(state: State, event: Event): State | undefined {
   if (state.effect === "abort_placement") {
     if (event === "found_committed") return enter("switching", state.mode);
     return event === "done" || event === "found_aborted" ? advance(state) : undefined;
+  }
+  // What may have run at the destination does not run any more: that was all its word was waited for.
+  if (event === "lease_over") {
+    return state.effect === "unstage_destination" ? advance(state) : undefined;
   }
   return event === "done" || event === "refused" ? advance(state) : undefined;
 }
