@@ -5,6 +5,7 @@ import type { Max, Min } from "encore.dev/validate";
 import { failpoint, type Failpoint } from "../shared/failpoint";
 import { untilDrained } from "../shared/hosting";
 import { withSpan } from "../shared/trace";
+import { boot as bootStaged, verify as verifyStaged } from "./boot";
 import { untilOpen } from "./local";
 import * as moves from "./moves";
 import { wake as wakeRepl, wakeKey } from "./runner";
@@ -234,7 +235,7 @@ export const seal = api(
 export const boot = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/boot" },
   async (command: LeasedRequest): Promise<BootResponse> => {
-    return await traced("boot", command, () => moves.boot(command));
+    return await traced("boot", command, () => bootStaged(command));
   },
 );
 
@@ -242,7 +243,7 @@ export const boot = api(
 export const verify = api(
   { expose: false, method: "POST", path: "/v1/internal/containers/verify" },
   async (command: LeasedRequest): Promise<VerifyResponse> => {
-    return await traced("verify", command, () => moves.verify(command));
+    return await traced("verify", command, () => verifyStaged(command));
   },
 );
 

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { openStream, type Sender } from "../shared/channel/send";
 import { deploymentKey } from "../shared/channel/settings";
 import { beginToAccept, counts } from "./authenticate";
+import { boot } from "./boot";
 import { db } from "./db";
 import { filesOf } from "./file-tree";
 import { giveFiles } from "./give-files";
@@ -169,7 +170,7 @@ describe("a handoff between deployments", () => {
     });
     expect(await copied(true)).toMatchObject({ outcome: "done", changedFiles: 2 });
     expect(await copied(true)).toMatchObject({ outcome: "done" });
-    expect(await moves.boot(order("west"))).toMatchObject({ outcome: "done" });
+    expect(await boot(order("west"))).toMatchObject({ outcome: "done" });
     // Repeated late: the app has the folder now.
     expect(await copied(true)).toMatchObject({ outcome: "done", files: 0 });
     await moves.activate(order("west"));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
+import { boot, verify } from "./boot";
 import { db } from "./db";
 import { filesOf } from "./file-tree";
 import { generationDir } from "./host";
@@ -303,10 +304,10 @@ describe("a handoff", () => {
     expect(await stateOf(east, 1)).toBe("stopped");
     expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "frozen" });
     expect(await moves.copyFiles({ ...copy, final: true })).toMatchObject({ outcome: "done" });
-    const booted = await moves.boot(order("west", 2));
+    const booted = await boot(order("west", 2));
     expect(booted.outcome).toBe("done");
     expect(await upstreamOf(west)).toBeNull();
-    const verified = await moves.verify(order("west", 2));
+    const verified = await verify(order("west", 2));
     expect(verified).toMatchObject({ outcome: "done", release: 1 });
     expect(verified.leaseLeftMs).toBeGreaterThan(LEASE_MS / 2);
     await moves.activate(order("west", 2));
@@ -339,7 +340,7 @@ describe("a handoff", () => {
       const first = await moves.copyFiles({ ...copy, final: false });
       await moves.freeze({ ...source, cut: false });
       await moves.copyFiles({ ...copy, final: true });
-      await moves.boot(destination);
+      await boot(destination);
       await moves.activate(destination);
       await moves.tombstone({ ...source, to: to.clusterId });
       await moves.cleanup(source);
@@ -373,7 +374,7 @@ describe("a handoff", () => {
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
     await moves.freeze({ ...order("east", 2), cut: false });
-    await moves.boot(order("west", 2));
+    await boot(order("west", 2));
     await moves.unstage(order("west", 2));
     expect(await stateOf(west, 2)).toBe("stopped");
     expect(existsSync(generationDir({ clusterId: "west", replId, generation: 2 }))).toBe(false);
@@ -381,7 +382,7 @@ describe("a handoff", () => {
     await until("it runs again", async () => (await upstreamOf(east)) !== null);
     expect(await ask(east)).toBe("@east");
     // What comes late of that move finds the fence.
-    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await boot(order("west", 2))).toMatchObject({ outcome: "refused" });
     expect(await stageWest(2)).toMatchObject({ outcome: "refused" });
     expect(await moves.freeze({ ...order("east", 2), cut: false })).toMatchObject({
       outcome: "refused",
@@ -395,7 +396,7 @@ describe("a handoff", () => {
     await stageWest(2);
     await moves.freeze({ ...order("east", 2), cut: false });
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: true });
-    await moves.boot(order("west", 2));
+    await boot(order("west", 2));
     expect(await west.renewLease(replId, 2, 0)).toBe(true);
     const sweep = startSweep();
     try {
@@ -404,7 +405,7 @@ describe("a handoff", () => {
       sweep.close();
     }
     expect(await west.route(replId)).toMatchObject({ state: "staged", fence: 2 });
-    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await boot(order("west", 2))).toMatchObject({ outcome: "refused" });
     await applyToCluster(west, [entry("moved", "west", 2)]);
     authority.homes.set(replId, { clusterId: "west", generation: 2 });
     expect(await wake(wakeKey("west", replId))).toMatchObject({ outcome: "running" });
@@ -416,7 +417,7 @@ describe("a handoff", () => {
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
     authority.decision = "aborted";
-    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await boot(order("west", 2))).toMatchObject({ outcome: "refused" });
     expect(await stateOf(west, 2)).toBeUndefined();
   });
 
@@ -424,12 +425,12 @@ describe("a handoff", () => {
     await createAndDeploy();
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
-    expect(await moves.boot({ ...order("west", 2), leaseMs: 2_000 })).toMatchObject({
+    expect(await boot({ ...order("west", 2), leaseMs: 2_000 })).toMatchObject({
       outcome: "done",
     });
     const ref = { clusterId: "west", replId, generation: 2 };
     await until("it stops", async () => !containerDriver().isRunning(ref));
-    expect(await moves.verify(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await verify(order("west", 2))).toMatchObject({ outcome: "refused" });
   });
 
   it("takes a staging back by itself when the move was aborted and nobody says so", async () => {
@@ -533,7 +534,7 @@ describe("an overlap", () => {
     await createAndDeploy();
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
-    await moves.boot(order("west", 2));
+    await boot(order("west", 2));
     await proxy(EVERYTHING, [replId]);
     await moves.activate(order("west", 2));
     await moves.tombstone({ ...order("east", 2), to: "west" });
@@ -562,10 +563,10 @@ describe("the sweep", () => {
     await createAndDeploy();
     await stageWest(2);
     await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
-    await moves.boot({ ...order("west", 2), leaseMs: 1_500 });
+    await boot({ ...order("west", 2), leaseMs: 1_500 });
     await until("fenced", async () => (await west.route(replId))?.fence === 2, 15_000);
     await until("stopped", async () => (await stateOf(west, 2)) === "stopped");
-    expect(await moves.verify(order("west", 2))).toMatchObject({ outcome: "refused" });
+    expect(await verify(order("west", 2))).toMatchObject({ outcome: "refused" });
   });
 
   it("stops what nobody uses, unless something is open", async () => {
