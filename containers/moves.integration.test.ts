@@ -369,6 +369,50 @@ describe("a handoff", () => {
     ).toBe(false);
   });
 
+  it("brings a release that was deployed after the first copy", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    const copy = { ...order("west", 2), fromCluster: "east" };
+    await moves.copyFiles({ ...copy, final: false });
+    const second = NOTES.replace('"@"', '"#"');
+    await deploy(home(), makeApp(root, { "index.mjs": second }), undefined);
+    await moves.freeze({ ...order("east", 2), cut: false });
+    await expect(deploy(home(), makeApp(root, { "index.mjs": "" }), undefined)).rejects.toThrow(
+      "is being moved",
+    );
+    await moves.copyFiles({ ...copy, final: true });
+    await boot(order("west", 2));
+    expect(await verify(order("west", 2))).toMatchObject({ outcome: "done", release: 2 });
+    await moves.activate(order("west", 2));
+    expect(await ask(west)).toBe("#west");
+  });
+
+  it("ends with nothing left when the repl is deleted after the commit", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    await moves.copyFiles({ ...order("west", 2), fromCluster: "east", final: false });
+    await boot(order("west", 2));
+    for (const store of [west, east]) {
+      await applyToCluster(store, [entry("moved", "west", 2), entry("deleted", "west", 3)]);
+    }
+    expect(await moves.activate(order("west", 2))).toMatchObject({ outcome: "done" });
+    expect(await moves.tombstone({ ...order("east", 2), to: "west" })).toMatchObject({
+      outcome: "done",
+    });
+    expect(await moves.drainOld({ ...order("east", 2), oldGeneration: 1, waitMs: 0 })).toBe(true);
+    expect(await moves.cleanup(order("east", 2))).toMatchObject({ outcome: "done" });
+    for (const [store, generation] of [
+      [east, 1],
+      [west, 2],
+    ] as const) {
+      expect(await store.route(replId)).toMatchObject({ state: "none", deleted: true });
+      expect(await stateOf(store, generation)).toBeUndefined();
+      expect(existsSync(generationDir({ clusterId: store.clusterId, replId, generation }))).toBe(
+        false,
+      );
+    }
+  });
+
   it("rolled back leaves the source as it was, and fences the destination", async () => {
     await createAndDeploy();
     await stageWest(2);

@@ -69,6 +69,18 @@ describe("the repository", () => {
     expect(offenders).toEqual([]);
   });
 
+  it("shows each failure by a test that there is", () => {
+    const text = readFileSync("docs/failure-modes.md", "utf8");
+    const named = [...text.matchAll(/`([^`\s]+\.test\.ts)`(?: › "([^"]+)")?/g)];
+    const missing = named
+      .filter(([, file = "", title = ""]) => {
+        return !existsSync(file) || !readFileSync(file, "utf8").includes(title);
+      })
+      .map(([name]) => name);
+    expect(named.length).toBeGreaterThan(30);
+    expect(missing).toEqual([]);
+  });
+
   it("has one title a document, and links that lead somewhere", () => {
     const faults = documents.flatMap((document) => {
       const text = readFileSync(document, "utf8").replaceAll(/```[\s\S]*?```/g, "");
