@@ -399,14 +399,15 @@ describe("a handoff", () => {
     expect(await moves.tombstone({ ...order("east", 2), to: "west" })).toMatchObject({
       outcome: "done",
     });
-    expect(await moves.drainOld({ ...order("east", 2), oldGeneration: 1, waitMs: 0 })).toBe(true);
+    const drain = { ...order("east", 2), oldGeneration: 1, waitMs: 10_000 };
+    expect(await moves.drainOld(drain)).toBe(true);
     expect(await moves.cleanup(order("east", 2))).toMatchObject({ outcome: "done" });
     for (const [store, generation] of [
       [east, 1],
       [west, 2],
     ] as const) {
       expect(await store.route(replId)).toMatchObject({ state: "none", deleted: true });
-      expect(await stateOf(store, generation)).toBeUndefined();
+      await until("it is gone", async () => (await stateOf(store, generation)) === undefined);
       expect(existsSync(generationDir({ clusterId: store.clusterId, replId, generation }))).toBe(
         false,
       );
@@ -477,16 +478,31 @@ describe("a handoff", () => {
     expect(await verify(order("west", 2))).toMatchObject({ outcome: "refused" });
   });
 
+  it("keeps its deadlines when an older move is closed late", async () => {
+    await createAndDeploy();
+    await stageWest(3);
+    await moves.copyFiles({ ...order("west", 3), fromCluster: "east", final: false });
+    await boot(order("west", 3));
+    await moves.unstage(order("west", 2));
+    expect(await west.leaseLeftMs(replId, 3)).toBeGreaterThan(0);
+    await moves.freeze({ ...order("east", 3), cut: false });
+    const { migrationId } = order("east", 3);
+    await moves.thaw({ ...order("east", 2), restart: false });
+    expect(await east.route(replId)).toMatchObject({ state: "frozen", fence: 2, migrationId });
+    await db.exec`UPDATE route SET freeze_deadline = now() WHERE repl_id = ${replId}`;
+    await moves.thaw({ ...order("east", 1), restart: false });
+    expect(await east.route(replId)).toMatchObject({ state: "frozen", freezeEnded: true });
+  });
+
   it("takes a staging back by itself when the move was aborted and nobody says so", async () => {
     await createAndDeploy();
     await stageWest(2);
     const route = await west.route(replId);
     if (!route) throw new Error("it is not staged");
-    const details = { ...route, migrationId: order("west", 2).migrationId };
-    await moves.settleStaged(west, details);
+    await moves.settleStaged(west, route);
     expect(await west.route(replId)).toMatchObject({ state: "staged", fence: 0 });
     authority.decision = "aborted";
-    await moves.settleStaged(west, details);
+    await moves.settleStaged(west, route);
     expect(await west.route(replId)).toMatchObject({ state: "none", fence: 2 });
     expect(existsSync(generationDir({ clusterId: "west", replId, generation: 2 }))).toBe(false);
   });

@@ -3,6 +3,7 @@ import type { Transaction } from "encore.dev/storage/sqldb";
 import type { Endpoint } from "./core/ports";
 import {
   decide,
+  isSameStay,
   NO_ROUTE,
   type RouteCommand,
   type RouteDecision,
@@ -38,6 +39,8 @@ interface RouteWrite {
   readonly row: RouteRow;
   readonly details: RouteDetails;
   readonly version: number;
+  /** Only its fence changes: the deadlines of the move that is under way stay. */
+  readonly stays: boolean;
 }
 
 async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -110,7 +113,8 @@ export class ClusterStore {
       const before: RouteRow = found ?? NO_ROUTE;
       const decision = decide(before, command);
       if (decision.outcome === "done") {
-        await this.writeRoute(tx, { replId, version, row: decision.row, details });
+        const stays = isSameStay(before, decision.row);
+        await this.writeRoute(tx, { replId, version, row: decision.row, details, stays });
         await this.retire(tx, replId, decision);
       }
       const stands = decision.outcome === "done" ? version : (found?.version ?? 0);
@@ -130,7 +134,7 @@ export class ClusterStore {
 
   private async writeRoute(
     tx: Transaction,
-    { replId, row, details, version }: RouteWrite,
+    { replId, row, details, version, stays }: RouteWrite,
   ): Promise<void> {
     const { name = null, owner = null, migrationId = null, freezeDeadline = null } = details;
     await tx.exec`
@@ -152,8 +156,12 @@ export class ClusterStore {
         state = excluded.state, generation = excluded.generation, fence = excluded.fence,
         frozen_by = excluded.frozen_by, sealed_by = excluded.sealed_by, peer_cluster = excluded.peer_cluster,
         deleted = excluded.deleted, version = excluded.version, changed_at = now(),
-        migration_id = excluded.migration_id, freeze_deadline = excluded.freeze_deadline,
-        lease_until = NULL, cut_at = NULL,
+        migration_id = CASE WHEN ${stays}::boolean THEN r.migration_id ELSE excluded.migration_id END,
+        freeze_deadline =
+          CASE WHEN ${stays}::boolean THEN r.freeze_deadline ELSE excluded.freeze_deadline END,
+        lease_until = CASE WHEN ${stays}::boolean AND excluded.fence < r.generation
+          THEN r.lease_until END,
+        cut_at = NULL,
         upstream_host = excluded.upstream_host, upstream_port = excluded.upstream_port`;
   }
 

@@ -1,5 +1,10 @@
 import type { Decision } from "../clusters/core/decision";
-import type { RouteCommand, RouteEffect, RouteOutcome } from "../containers/core/route";
+import {
+  isSameStay,
+  type RouteCommand,
+  type RouteEffect,
+  type RouteOutcome,
+} from "../containers/core/route";
 import type { Effect, Event } from "../migrations/core/migration";
 import { chooseMode } from "../migrations/core/mode";
 import type { Rules } from "./rules";
@@ -125,7 +130,9 @@ export function changeRoute(
     throw new Violation(`the route in ${clusterName(index)} has fallen behind itself`);
   }
   if (decided.outcome !== "done") return { world, outcome: decided.outcome };
-  const saved = withCluster(world, index, { row: decided.row, leased: false });
+  const { leased } = at(world.clusters, index);
+  const isKept = isSameStay(row, decided.row) && order.kind !== "lease_ended";
+  const saved = withCluster(world, index, { row: decided.row, leased: leased && isKept });
   return { world: carryOut(saved, index, decided.effects), outcome: "done" };
 }
 

@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { decide, mayBoot, mayDeploy, NO_ROUTE, type RouteCommand, type RouteRow } from "./route";
+import {
+  decide,
+  isSameStay,
+  mayBoot,
+  mayDeploy,
+  NO_ROUTE,
+  type RouteCommand,
+  type RouteRow,
+} from "./route";
 
 const active: RouteRow = { ...NO_ROUTE, state: "active", generation: 3 };
 const sealed: RouteRow = { ...active, sealedBy: 5 };
@@ -275,6 +283,20 @@ describe("laws", () => {
         expect(left).toEqual(home);
       }),
     );
+  });
+});
+
+describe("isSameStay", () => {
+  it.each<[string, RouteRow, RouteCommand, boolean]>([
+    ["the abort of an older move, while staged", staged, at("unstage", 4), true],
+    ["the abort of an older move, while frozen", frozen, at("thaw", 4), true],
+    ["the end of its lease", staged, at("lease_ended", 5), true],
+    ["a later staging", staged, stage(6), false],
+    ["its freeze", active, at("freeze", 5), false],
+    ["its seal", active, at("seal", 5), false],
+    ["its thaw", frozen, at("thaw", 5), false],
+  ])("%s: %s", (_what, row, command, expected) => {
+    expect(isSameStay(row, decide(row, command).row)).toBe(expected);
   });
 });
 

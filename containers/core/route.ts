@@ -292,6 +292,19 @@ export function isLeftOver(row: RouteOfContainer, generation: number): boolean {
   return !isFrozen && !mayRun(row, generation);
 }
 
+/**
+ * Whether `after` is `before` but for its fence: an older move was closed, and the one that is under way
+ * keeps its deadlines.
+ */
+export function isSameStay(before: RouteRow, after: RouteRow): boolean {
+  return (
+    before.state === after.state &&
+    before.generation === after.generation &&
+    before.frozenBy === after.frozenBy &&
+    before.sealedBy === after.sealedBy
+  );
+}
+
 /** Whether a release may come to the home of `generation`: no move has counted what is there. */
 export function mayDeploy(
   row: Pick<RouteRow, "state" | "generation" | "sealedBy">,
