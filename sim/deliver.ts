@@ -131,7 +131,8 @@ export function changeRoute(
   }
   if (decided.outcome !== "done") return { world, outcome: decided.outcome };
   const { leased } = at(world.clusters, index);
-  const isKept = isSameStay(row, decided.row) && order.kind !== "lease_ended";
+  const isOpen = decided.row.fence < row.generation && order.kind !== "lease_ended";
+  const isKept = isOpen && isSameStay(row, decided.row);
   const saved = withCluster(world, index, { row: decided.row, leased: leased && isKept });
   return { world: carryOut(saved, index, decided.effects), outcome: "done" };
 }

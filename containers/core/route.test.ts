@@ -142,6 +142,12 @@ describe("decide", () => {
     expect(decide(active, tombstone(5)).effects).toEqual([
       { kind: "retire_container", generation: 3 },
     ]);
+    expect(decide(staged, at("unstage", 6))).toMatchObject({
+      row: { ...staged, fence: 6 },
+      effects: [{ kind: "stop_container", generation: 5 }],
+    });
+    expect(decide({ ...staged, fence: 5 }, at("unstage", 6)).effects).toEqual([]);
+    expect(decide(staged, at("unstage", 4)).effects).toEqual([]);
     expect(decide(staged, at("unstage", 5)).effects).toEqual([
       { kind: "stop_container", generation: 5 },
       { kind: "discard_files", generation: 5 },

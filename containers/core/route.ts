@@ -170,10 +170,16 @@ function ended(generation: number): RouteEffect[] {
   ];
 }
 
-/** Closes `generation` here for good: a command of that move which still comes does nothing. */
+/**
+ * Closes `generation` here for good, and all before it: a command of such a move which still comes does
+ * nothing, and what is staged for one may run no more.
+ */
 function closed(row: RouteRow, generation: number): RouteDecision {
   if (row.fence >= generation) return unchanged(row);
-  return changed({ ...row, fence: generation });
+  const fenced = { ...row, fence: generation };
+  const isStopped = mayBoot(row, row.generation) && !mayBoot(fenced, row.generation);
+  if (!isStopped) return changed(fenced);
+  return changed(fenced, { kind: "stop_container", generation: row.generation });
 }
 
 function unstage(row: RouteRow, generation: number): RouteDecision {
