@@ -157,6 +157,32 @@ export interface Imported {
   readonly removed: number;
 }
 
+/** A TSIG key, without its secret. */
+export interface DnsKey {
+  readonly name: string;
+  readonly algorithm: string;
+  readonly transfer: boolean;
+  readonly update: boolean;
+  readonly zones: readonly string[];
+  readonly names: readonly string[];
+  readonly types: readonly string[];
+}
+
+export interface NewDnsKey {
+  readonly name: string;
+  readonly algorithm: string;
+  /** In base64. */
+  readonly secret: string;
+}
+
+/** A name server that is told of changes. */
+export interface Secondary {
+  readonly zone: string;
+  readonly address: string;
+  readonly key: string;
+  readonly heardSerial: number | null;
+}
+
 export interface Domain {
   readonly hostname: string;
   readonly replId: string;

@@ -179,6 +179,33 @@ const answers: Readonly<Record<string, unknown>> = {
     items: [{ zone: "repl.test", name: "www.repl.test", type: "TXT", ttl: 60, values: ["a", "b"] }],
   },
   "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT": {},
+  "GET /v1/dns/keys": {
+    items: [
+      {
+        name: "ns2",
+        algorithm: "hmac-sha256",
+        transfer: true,
+        update: false,
+        zones: ["*"],
+        names: [],
+        types: [],
+      },
+      {
+        name: "certbot",
+        algorithm: "hmac-sha512",
+        transfer: false,
+        update: true,
+        zones: ["repl.test"],
+        names: ["_acme-challenge.*"],
+        types: ["TXT"],
+      },
+    ],
+  },
+  "POST /v1/dns/keys": { name: "certbot", algorithm: "hmac-sha256", secret: "c2VjcmV0" },
+  "GET /v1/dns/secondaries": {
+    items: [{ zone: "repl.test", address: "192.0.2.1:53", key: "ns2", heardSerial: 7 }],
+  },
+  "PUT /v1/dns/zones/repl.test/secondaries/192.0.2.1%3A53": {},
   "GET /v1/dns/zones/repl.test/file": {
     zone: "repl.test",
     serial: 7,
@@ -272,6 +299,9 @@ describe("what the commands print", () => {
     "clusters ls",
     "domain ls",
     "dns ls",
+    "dns-keys ls",
+    "dns-keys add certbot --update",
+    "secondaries ls",
     "logs hello.demo",
     "move hello west",
     "evacuations",
@@ -338,6 +368,25 @@ describe("what the commands ask", () => {
       request: "PUT /v1/dns/zones/repl.test/rrsets/%40/TXT",
       body: JSON.stringify({ ttl: 5, values: ['"one"', '"two"'] }),
     });
+  });
+});
+
+describe("keys", () => {
+  it("are asked for with what they may do", async () => {
+    await stele("dns-keys add certbot --update --names _acme-challenge.* --types TXT");
+    expect(JSON.parse(seen.at(-1)!.body)).toEqual({
+      name: "certbot",
+      algorithm: "hmac-sha256",
+      transfer: false,
+      update: true,
+      zones: ["*"],
+      names: ["_acme-challenge.*"],
+      types: ["TXT"],
+    });
+    const nothing = await stele("dns-keys add certbot");
+    expect([nothing.code, nothing.err]).toEqual([2, expect.stringContaining("could do nothing")]);
+    await stele("secondaries add repl.test 192.0.2.1:53 ns2");
+    expect(seen.at(-1)?.request).toBe("PUT /v1/dns/zones/repl.test/secondaries/192.0.2.1%3A53");
   });
 });
 

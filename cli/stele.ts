@@ -4,6 +4,7 @@ import { appCommands } from "./commands/apps";
 import { clusterCommands } from "./commands/clusters";
 import { evacuateCommands } from "./commands/evacuate";
 import { eventCommands } from "./commands/events";
+import { keyCommands } from "./commands/keys";
 import { moveCommands } from "./commands/move";
 import { nameCommands } from "./commands/names";
 import { statusCommands } from "./commands/status";
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
   ...zoneFileCommands,
+  ...keyCommands,
   ...clusterCommands,
   ...evacuateCommands,
   ...tombstoneCommands,

@@ -3,10 +3,8 @@ import { APIError } from "encore.dev/api";
 
 import { TYPE } from "./core/codes";
 import type { Draft } from "./core/draft";
-import { isWithin, type Name, type Parsed } from "./core/names";
-import { readZoneName } from "./core/rules";
+import { type Name, type Parsed } from "./core/names";
 import { instance } from "./instance";
-import { config } from "./settings";
 import type { Refusal } from "./store";
 
 export function need<T>(what: string, read: Parsed<T>): T {
@@ -28,9 +26,7 @@ const isRefusal = (outcome: Refusal | number | Draft): outcome is Refusal =>
 
 /** Whether a name is a repl's, whatever the zone holds beside it. */
 export function isDerived(name: Name): boolean {
-  const platform = readZoneName(config().zone);
-  if (!platform.ok || !isWithin(name, platform.value)) return false;
-  return instance().catalog.platform.node(name, platform.value) !== undefined;
+  return instance().catalog.derived(name) !== undefined;
 }
 
 export function isAlias(name: Name): boolean {

@@ -7,7 +7,7 @@ import { startWorker } from "../shared/worker";
 import { type Batch, Catalog, type CatalogOptions } from "./core/catalog";
 import { Snapshot } from "./core/snapshot";
 import { guard } from "./guard";
-import { Answerer } from "./listen";
+import { Answerer, type AnswererOptions } from "./listen";
 import type { Guard, ListenAddress } from "./protocol";
 import { config } from "./settings";
 
@@ -20,24 +20,33 @@ export interface InstanceOptions {
   readonly addresses: readonly ListenAddress[];
 }
 
+async function* nobody(): AsyncGenerator<readonly Uint8Array[]> {
+  // Who asked hears nothing, and asks again.
+}
+
 export class Instance {
   readonly id = `${hostname()}-${process.pid}`;
   readonly catalog: Catalog;
+  readonly guard: Guard;
   readonly snapshot = new Snapshot();
   readonly answerer: Answerer;
   /** Called after each batch that came into memory. */
   onChange: () => void = () => undefined;
+  /** Answers signed messages; nobody does before the start. */
+  answerSigned: AnswererOptions["answerSigned"];
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor({ catalog, guard, addresses }: InstanceOptions) {
     this.catalog = new Catalog(catalog);
+    this.guard = guard;
     this.answerer = new Answerer({
       catalog,
       guard,
       addresses,
       snapshot: () => this.snapshot.batch(),
       startWorker: (input) => startWorker(WORKER, input),
+      answerSigned: (asked) => this.answerSigned?.(asked) ?? nobody(),
       onDeath: (reason) => log.error("the answering worker died and is replaced", { reason }),
     });
   }

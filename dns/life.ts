@@ -13,6 +13,8 @@ import { changeOf, type LogEntry } from "./core/log";
 import { instance, WORKER } from "./instance";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
+import { secondaries } from "./secondaries";
+import { answerSigned } from "./signed";
 import { readSnapshot, SnapshotWriter, type StoredSnapshot } from "./snapshot-file";
 import * as store from "./store";
 import { startSweep, type Sweep } from "./sweep";
@@ -137,8 +139,13 @@ function currentSnapshot(): StoredSnapshot | undefined {
 function follow(): void {
   const { snapshot } = instance();
   writer = new SnapshotWriter(config().snapshotFile, currentSnapshot);
-  instance().onChange = () => writer?.schedule();
+  instance().onChange = () => {
+    writer?.schedule();
+    secondaries().schedule();
+  };
+  instance().answerSigned = answerSigned;
   writer.schedule();
+  secondaries().schedule();
   const { readCursor, copyLog } = store;
   const onCopyState = stateOf("copying the placement log");
   copy = new LogCopy({ read: readLog, readCursor, copy: copyLog, onState: onCopyState });
@@ -209,6 +216,7 @@ export async function drain(deadlineMs: number): Promise<void> {
   isStopping = true;
   clearTimeout(refreshTimer);
   sweep?.stop();
+  secondaries().stop();
   tail?.stop();
   await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));
   await Promise.all([writer?.flush(), copy?.stop(), listener?.close()]);

@@ -1,6 +1,7 @@
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 
 import { TCP_IDLE_MS } from "./core/respond";
+import type { Deliver } from "./hand-off";
 import type { ListenAddress } from "./protocol";
 
 const MAX_CONNECTIONS = 2_000;
@@ -11,7 +12,13 @@ const MAX_UNSENT_OCTETS = 256 * 1024;
 const LENGTH_OCTETS = 2;
 
 /** Writes the answer to `query` into `out`, and says its length; 0 for none. */
-export type AnswerTcp = (query: Uint8Array, out: Uint8Array, address: string) => number;
+export type AnswerTcp = (query: Uint8Array, out: Uint8Array, asker: TcpAsker) => number;
+
+export interface TcpAsker {
+  readonly address: string;
+  /** For an answer that takes its time, in several messages perhaps: others may overtake it. */
+  readonly later: () => Deliver;
+}
 
 export interface TcpListener {
   readonly address: ListenAddress;
@@ -42,7 +49,7 @@ export async function listenTcp(
     }
     open.set(socket, peer);
     socket.on("close", () => open.delete(socket));
-    serve(socket, (query, out) => answerTo(query, out, peer));
+    serve(socket, peer, answerTo);
   });
   await bound(server, host, port);
   const address = server.address();
@@ -78,14 +85,28 @@ const scratch = new Uint8Array(LENGTH_OCTETS + 65535);
 
 type AnswerHere = (query: Uint8Array, out: Uint8Array) => number;
 
-function serve(socket: Socket, answerTo: AnswerHere): void {
+function serve(socket: Socket, address: string, answerTo: AnswerTcp): void {
   let pending: Buffer = Buffer.alloc(0);
   let hasEnded = false;
+  /** Answers that will come later. */
+  let owed = 0;
+
+  const later = (): Deliver => {
+    owed++;
+    return async (messages) => {
+      if (messages.length > 0) return sent(socket, messages);
+      owed--;
+      pump();
+    };
+  };
+  const asker = { address, later };
 
   /** Answer whole messages until none is left, or the asker does not read what it asked for. */
   const pump = (): void => {
     while (socket.writableLength < MAX_UNSENT_OCTETS) {
-      const { answers, taken, isFaulty } = answerSome(pending, answerTo);
+      const { answers, taken, isFaulty } = answerSome(pending, (query, out) =>
+        answerTo(query, out, asker),
+      );
       pending = pending.subarray(taken);
       if (answers.length > 0) socket.write(answers);
       if (isFaulty) return void socket.destroy();
@@ -93,7 +114,7 @@ function serve(socket: Socket, answerTo: AnswerHere): void {
     }
     const isBlocked = socket.writableLength >= MAX_UNSENT_OCTETS;
     if (isBlocked) socket.pause();
-    else if (hasEnded) socket.end(); // Half-closed askers get their answers first.
+    else if (hasEnded && owed === 0) socket.end(); // Half-closed askers get their answers first.
     else socket.resume();
   };
 
@@ -107,6 +128,15 @@ function serve(socket: Socket, answerTo: AnswerHere): void {
   socket.on("end", () => {
     hasEnded = true;
     pump();
+  });
+}
+
+function sent(socket: Socket, messages: readonly Uint8Array[]): Promise<void> {
+  const octets = messages.flatMap((message) => {
+    return [Uint8Array.of(message.length >> 8, message.length & 0xff), message];
+  });
+  return new Promise((resolve, reject) => {
+    socket.write(Buffer.concat(octets), (error) => (error ? reject(error) : resolve()));
   });
 }
 

@@ -7,7 +7,14 @@ import type { ListenAddress } from "./protocol";
 const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
 
 /** Writes the answer to a query into a buffer of its own, and says its length; 0 for none. */
-export type AnswerUdp = (query: Uint8Array, address: string) => Uint8Array | undefined;
+export type AnswerUdp = (
+  query: Uint8Array,
+  address: string,
+  later: Later,
+) => Uint8Array | undefined;
+
+/** Sends an answer that took its time. */
+export type Later = (answer: Uint8Array) => void;
 
 export interface UdpListener {
   readonly address: ListenAddress;
@@ -30,9 +37,11 @@ export async function listenUdp(
     lookup: (address, _options, done) => done(null, address, isIPv6(address) ? 6 : 4),
   });
   socket.on("message", (query, sender) => {
-    const answer = answerTo(query, sender.address);
     // A sender that is gone, or never was, is no fault of ours.
-    if (answer) socket.send(answer, 0, answer.length, sender.port, sender.address, ignore);
+    const send = (answer: Uint8Array): void =>
+      socket.send(answer, 0, answer.length, sender.port, sender.address, ignore);
+    const answer = answerTo(query, sender.address, send);
+    if (answer) send(answer);
   });
   await bound(socket, host, port);
   return {

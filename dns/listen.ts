@@ -7,6 +7,7 @@ import type { Worker } from "node:worker_threads";
 import { type Backoff, backoffMs } from "../shared/backoff";
 import type { Batch, CatalogOptions } from "./core/catalog";
 import {
+  type Asked,
   type Counters,
   type FromWorker,
   type Guard,
@@ -29,6 +30,8 @@ export interface AnswererOptions {
   readonly snapshot: () => Batch;
   readonly startWorker: (input: WorkerInput) => Promise<Worker>;
   readonly onDeath: (reason: string) => void;
+  /** Answers a signed message, in batches; each waits until the one before is on its way. */
+  readonly answerSigned?: ((asked: Asked) => AsyncIterable<readonly Uint8Array[]>) | undefined;
 }
 
 /** What the worker has not answered yet. Kept when it dies: its successor's snapshot covers it. */
@@ -73,7 +76,10 @@ export class Answerer {
     let hasOpened = false;
     let fault = "it ended";
     worker.on("error", (error) => (fault = error.stack ?? String(error)));
-    worker.on("message", (message: FromWorker) => this.#hear(message));
+    worker.on("message", (message: FromWorker) => {
+      if (message.kind === "asked") void this.#answerSigned(worker, message.asked);
+      else this.#hear(message);
+    });
     const exited = new Promise<never>((_, reject) => {
       worker.on("exit", () => {
         if (hasOpened) this.#replace(fault);
@@ -121,6 +127,23 @@ export class Answerer {
       this.#waiting.set(id, { resolve, reject });
       this.#worker?.postMessage(message(id));
     });
+  }
+
+  /** The worker that asked gets the answer, or nobody: another one knows nothing of it. */
+  async #answerSigned(worker: Worker, asked: Asked): Promise<void> {
+    const give = async (messages: readonly Uint8Array[]): Promise<void> => {
+      if (this.#worker !== worker) throw new Error("the worker that asked has ended");
+      await this.#ask((id) => ({ kind: "answer", id, to: asked.id, messages }));
+    };
+    try {
+      for await (const messages of this.#options.answerSigned?.(asked) ?? []) {
+        if (messages.length > 0) await give(messages);
+      }
+      await give([]);
+    } catch {
+      // Who asked has left, or will ask again.
+      await give([]).catch(() => undefined);
+    }
   }
 
   #hear(message: FromWorker): void {

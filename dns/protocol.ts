@@ -28,14 +28,31 @@ export interface WorkerInput {
   readonly guard: Guard;
 }
 
+/** A signed message: the worker has neither keys nor a database. */
+export interface Asked {
+  readonly id: number;
+  readonly transport: "udp" | "tcp";
+  /** Who asks. */
+  readonly address: string;
+  readonly query: Uint8Array;
+}
+
 /** Each is answered by `done` with the same `id`, after it took effect. */
 export type ToWorker =
   | { readonly kind: "apply"; readonly id: number; readonly batch: Batch }
   | { readonly kind: "listen"; readonly id: number; readonly addresses: readonly ListenAddress[] }
-  | { readonly kind: "close"; readonly id: number; readonly graceMs: number };
+  | { readonly kind: "close"; readonly id: number; readonly graceMs: number }
+  | {
+      /** Messages for who asked; with none he gets no more. Done when they are on their way. */
+      readonly kind: "answer";
+      readonly id: number;
+      readonly to: number;
+      readonly messages: readonly Uint8Array[];
+    };
 
 export type FromWorker =
   | { readonly kind: "done"; readonly id: number; readonly fault: string | null }
+  | { readonly kind: "asked"; readonly asked: Asked }
   | { readonly kind: "listening"; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: "counted"; readonly counters: Counters };
 

@@ -143,6 +143,18 @@ export const settings = {
     parse: networks,
     doc: "Networks whose queries are all answered, separated by commas",
   },
+  sealKey: {
+    name: "STELE_DNS_SEAL_KEY",
+    default: "",
+    parse: text,
+    doc: "32 bytes in base64 that seal the secrets of TSIG keys in the database, the same for all instances; empty for those of the file",
+  },
+  sealKeyFile: {
+    name: "STELE_DNS_SEAL_KEY_FILE",
+    default: ".stele/dns-seal.key",
+    parse: text,
+    doc: "Where that key is, unless it is set; made when it is missing and needed",
+  },
   snapshotFile: {
     name: "STELE_DNS_SNAPSHOT",
     default: ".stele/dns-snapshot.json",

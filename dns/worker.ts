@@ -1,6 +1,6 @@
 /**
  * The answering thread: a catalog, the sockets, and nothing that waits. It is told what changed and
- * says when it answers so; it never asks anybody anything.
+ * says when it answers so. Only signed messages go to the main thread, which has the keys.
  */
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -8,8 +8,10 @@ import { letIn } from "../shared/arrivals";
 import { Catalog } from "./core/catalog";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, MAX_UDP_OCTETS, type Outcome, respond, type Server } from "./core/respond";
-import { listenTcp, type TcpListener } from "./listen-tcp";
-import { listenUdp, type UdpListener } from "./listen-udp";
+import { isSigned } from "./core/tsig";
+import { type Deliver, HandOff } from "./hand-off";
+import { listenTcp, type TcpAsker, type TcpListener } from "./listen-tcp";
+import { type Later, listenUdp, type UdpListener } from "./listen-udp";
 import type { Counters, FromWorker, ListenAddress, ToWorker, WorkerInput } from "./protocol";
 
 const COUNT_EVERY_MS = 1_000;
@@ -45,17 +47,31 @@ const askerOf = (transport: Asker["transport"], address: string): Asker => {
   return { transport, address, nowMs: Date.now() };
 };
 
-function answerUdp(query: Uint8Array, address: string): Uint8Array | undefined {
+const handOff = new HandOff((asked) => tell({ kind: "asked", asked }));
+
+/** Whether a signed message is on its way to the main thread, or was one too many. */
+function isHandedOff(query: Uint8Array, { transport, address }: Asker, deliver: () => Deliver) {
+  if (!isSigned(query)) return false;
+  if (!handOff.give({ transport, address, query }, deliver)) totals.dropped++;
+  return true;
+}
+
+function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
   totals.udpQueries++;
-  const outcome = respond(server, query, askerOf("udp", address), udpScratch);
+  const asker = askerOf("udp", address);
+  const deliver = async (messages: readonly Uint8Array[]): Promise<void> => messages.forEach(later);
+  if (isHandedOff(query, asker, () => deliver)) return undefined;
+  const outcome = respond(server, query, asker, udpScratch);
   count(outcome);
   // The kernel may take it later, when the next answer is already written into the scratch.
   return outcome.length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, outcome.length));
 }
 
-function answerTcp(query: Uint8Array, out: Uint8Array, address: string): number {
+function answerTcp(query: Uint8Array, out: Uint8Array, { address, later }: TcpAsker): number {
   totals.tcpQueries++;
-  const outcome = respond(server, query, askerOf("tcp", address), out);
+  const asker = askerOf("tcp", address);
+  if (isHandedOff(query, asker, later)) return 0;
+  const outcome = respond(server, query, asker, out);
   count(outcome);
   return outcome.length;
 }
@@ -106,6 +122,8 @@ async function obey(message: ToWorker): Promise<void> {
       return listenAll(message.addresses);
     case "close":
       return closeAll(message.graceMs);
+    case "answer":
+      return handOff.answer(message.to, message.messages);
   }
 }
 

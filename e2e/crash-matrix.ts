@@ -103,9 +103,7 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(1);
 /** One line for each point; a column for each mode and victim. */
 export function table(rows: readonly Row[]): string {
   const columns = [...new Set(rows.map(({ mode, victim }) => `${mode} ${victim}`))].sort();
-  const played = new Set(rows.map(({ way, point }) => `${way} ${point}`));
-  const all = CELLS.map(({ way, point }) => `${way} ${point}`);
-  const lines = [...new Set(all)].filter((line) => played.has(line));
+  const lines = [...new Set(rows.map(({ way, point }) => `${way} ${point}`))];
   const cellOf = (line: string, column: string): string => {
     const row = rows.find(
       (one) => `${one.way} ${one.point}` === line && `${one.mode} ${one.victim}` === column,

@@ -23,8 +23,6 @@ interface Exchange {
 /** When what was killed was away, and the addresses at which nobody was then. */
 export interface Outage {
   readonly killedAt: number;
-  /** When it had ended: a process goes bit by bit. */
-  readonly deadAt: number;
   readonly backAt: number;
   readonly addresses: readonly string[];
   /** What was on its way through it when it was killed goes with it, wherever it came in. */
@@ -164,8 +162,8 @@ export class CrashVisitors {
 }
 
 function isExcused({ kind, address, askedAt, endedAt }: Exchange, outage: Outage): boolean {
-  const { killedAt, deadAt, backAt, addresses, carriedRequests } = outage;
-  if (carriedRequests && askedAt <= deadAt && endedAt >= killedAt) return true;
+  const { killedAt, backAt, addresses, carriedRequests } = outage;
+  if (carriedRequests && askedAt <= killedAt && endedAt >= killedAt) return true;
   if (kind === "refused") return false; // Somebody answered.
   return addresses.includes(address) && askedAt <= backAt && endedAt >= killedAt;
 }

@@ -80,5 +80,6 @@ function placeFiles(stateDir: string, logFile: string): void {
   process.env.STELE_HOP_SECRET_FILE ??= join(stateDir, "hop-secret");
   process.env.STELE_DEPLOYMENT_KEY_FILE ??= join(stateDir, "deployment-key");
   process.env.STELE_DNS_SNAPSHOT ??= join(stateDir, "dns-snapshot.json");
+  process.env.STELE_DNS_SEAL_KEY_FILE ??= join(stateDir, "dns-seal.key");
   if (logFile !== "-") process.env.ENCORE_LOG_FILE = logFile || join(stateDir, "stele.log");
 }

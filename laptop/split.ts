@@ -236,7 +236,7 @@ function serviceKey(path: string): string {
 
 /** Writes a deployment's config for this machine, brings its databases up to date, and gives its variables. */
 async function configure(
-  { root, settings: read, deployments }: Split,
+  { root, settings: read, stateDir, deployments }: Split,
   { name, clusterId, file, listen, dnsListen, proxyListen, dir }: Deployment,
   { model }: PreparedApp,
   servers: Servers,
@@ -264,6 +264,8 @@ async function configure(
     STELE_DIR: dir,
     STELE_DEPLOYMENT_KEY_FILE: join(dir, "deployment-key"),
     STELE_DNS_SNAPSHOT: join(dir, "dns-snapshot.json"),
+    // The name servers share a database, and so the key that seals secrets in it.
+    STELE_DNS_SEAL_KEY_FILE: join(stateDir, "dns-seal.key"),
     ...password,
     ...(clusterId && { LOCAL_CLUSTERS: clusterId }),
     ...(dnsListen && { STELE_DNS_LISTEN: show(dnsListen) }),

@@ -116,6 +116,12 @@ export class Catalog {
     this.#validationOrigin = options.validationZone ? known(options.validationZone) : undefined;
   }
 
+  /** What follows at a name from where repls live, or undefined. */
+  derived(name: Name): Node | undefined {
+    const isWithinPlatform = isWithin(name, this.#platformOrigin);
+    return isWithinPlatform ? this.platform.node(name, this.#platformOrigin) : undefined;
+  }
+
   get platform(): Platform {
     return this.#platform;
   }

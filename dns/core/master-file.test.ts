@@ -87,6 +87,10 @@ VAXA    A       10.2.0.27
     ['a 1 TXT one "t w o" th\\;ree \\200', ['a.example.org 1 TXT "one" "t w o" "th;ree" "\\200"']],
     ["a 1 CAA 0 issue letsencrypt.org", ['a.example.org 1 CAA 0 issue "letsencrypt.org"']],
     ["a 1 TYPE66 \\# ( 3 00\n 01 00 )", ["a.example.org 1 TYPE66 \\# 3 000100"]],
+    [
+      'a 1 HTTPS 1 b alpn="h2,h3" port=8443',
+      ["a.example.org 1 HTTPS 1 b.example.org alpn=h2,h3 port=8443"],
+    ],
     ["a 1 A \\# 4 c0000201", ["a.example.org 1 A 192.0.2.1"]],
     [
       "in 1 A 192.0.2.1\n1 1 A 192.0.2.1",

@@ -48,6 +48,8 @@ const NAME_FIELDS: Readonly<Record<number, readonly number[]>> = {
   [TYPE.MX]: [1],
   [TYPE.SRV]: [3],
   [TYPE.SOA]: [0, 1],
+  [TYPE.SVCB]: [1],
+  [TYPE.HTTPS]: [1],
 };
 /** From which field on there are strings, which need no quotes in a file. */
 const FIRST_STRING: Readonly<Record<number, number>> = {
@@ -55,6 +57,8 @@ const FIRST_STRING: Readonly<Record<number, number>> = {
   [TYPE.HINFO]: 0,
   [TYPE.CAA]: 2,
 };
+/** Types with parameters such as `alpn="h2"` (RFC 9460 section 2.1). */
+const PARAMETERS: readonly number[] = [TYPE.SVCB, TYPE.HTTPS];
 const SOA_TIMES = 3;
 
 /** Read a whole zone. It must hold its SOA, and nothing outside `zone`. */
@@ -193,22 +197,33 @@ function absolute({ origin }: State, { text, isQuoted }: MasterToken): Parsed<st
 
 /** The data in the form that values have everywhere else: names whole, strings in quotes. */
 function dataText(state: State, type: number, tokens: readonly MasterToken[]) {
-  const isGeneric = tokens[0]?.text === "\\#";
+  // `\#`, whatever the type (RFC 3597 section 5).
+  if (tokens[0]?.text === "\\#") return { text: tokens.map(({ text }) => text).join(" ") };
   const parts: string[] = [];
   for (const [index, token] of tokens.entries()) {
-    if (!isGeneric && NAME_FIELDS[type]?.includes(index)) {
-      const name = absolute(state, token);
-      if (!name.ok) return at(token, name.reason);
-      parts.push(formatName(name.value));
-    } else if (!isGeneric && (token.isQuoted || index >= (FIRST_STRING[type] ?? Infinity))) {
-      parts.push(`"${token.text}"`);
-    } else if (!isGeneric && type === TYPE.SOA && index >= SOA_TIMES) {
-      parts.push(String(readDuration(token.text) ?? token.text));
-    } else {
-      parts.push(token.text);
-    }
+    const field = fieldText(state, { type, index, token });
+    if (!field.ok) return at(token, field.reason);
+    const isRest = token.isGlued && token.isQuoted && PARAMETERS.includes(type);
+    parts.push(isRest ? `${parts.pop()}${field.value}` : field.value);
   }
   return { text: parts.join(" ") };
+}
+
+interface FileField {
+  readonly type: number;
+  readonly index: number;
+  readonly token: MasterToken;
+}
+
+function fieldText(state: State, { type, index, token }: FileField): Parsed<string> {
+  const { text, isQuoted } = token;
+  if (NAME_FIELDS[type]?.includes(index)) {
+    const name = absolute(state, token);
+    return name.ok ? parsed(formatName(name.value)) : name;
+  }
+  if (isQuoted || index >= (FIRST_STRING[type] ?? Infinity)) return parsed(`"${text}"`);
+  const isTime = type === TYPE.SOA && index >= SOA_TIMES;
+  return parsed(isTime ? String(readDuration(text) ?? text) : text);
 }
 
 /** Records to RRsets, each with one TTL. */

@@ -18,6 +18,8 @@ export interface MasterToken extends Position {
   /** As written, escapes and all, without the quotes. */
   readonly text: string;
   readonly isQuoted: boolean;
+  /** No white space before it: `alpn="h2"` is two tokens of one value. */
+  readonly isGlued: boolean;
 }
 
 /** What stands on one line, or on several within parentheses. */
@@ -51,6 +53,7 @@ export class MasterReader {
 
   #entry(): Entry | MasterFault {
     const tokens: MasterToken[] = [];
+    let end = -1;
     const isIndented = /[ \t]/.test(this.#text[this.#at]!);
     while (this.#at < this.#text.length) {
       const character = this.#text[this.#at]!;
@@ -66,9 +69,11 @@ export class MasterReader {
       } else if (/[ \t\r]/.test(character)) {
         this.#at++;
       } else {
+        const isGlued = this.#at === end;
         const token = character === '"' ? this.#quoted() : this.#word();
         if ("reason" in token) return token;
-        tokens.push(token);
+        tokens.push({ ...token, isGlued });
+        end = this.#at;
       }
     }
     const isOpen = this.#at >= this.#text.length && this.#depth > 0;
@@ -94,7 +99,7 @@ export class MasterReader {
     return undefined;
   }
 
-  #word(): MasterToken | MasterFault {
+  #word(): Omit<MasterToken, "isGlued"> | MasterFault {
     const position = this.#position();
     const start = this.#at;
     while (this.#at < this.#text.length && !/[\s"();]/.test(this.#text[this.#at]!)) {
@@ -103,7 +108,7 @@ export class MasterReader {
     return { ...position, text: this.#text.slice(start, this.#at), isQuoted: false };
   }
 
-  #quoted(): MasterToken | MasterFault {
+  #quoted(): Omit<MasterToken, "isGlued"> | MasterFault {
     const position = this.#position();
     const start = ++this.#at;
     while (this.#text[this.#at] !== '"') {

@@ -116,8 +116,13 @@ describe("respond()", () => {
   });
 
   it("says NOTIMP to other opcodes, and echoes them", () => {
+    const reply = send(queryOctets({ name: name("a.example.org"), opcode: 2 }));
+    expect(reply.toString("hex")).toBe("beef91040000000000000000");
+  });
+
+  it("says REFUSED to an update that nobody signed (RFC 3007 3)", () => {
     const reply = send(queryOctets({ name: name("a.example.org"), opcode: 5 }));
-    expect(reply.toString("hex")).toBe("beefa9040000000000000000");
+    expect(reply.toString("hex")).toBe("beefa9050000000000000000");
   });
 
   it("has OPT if and only if the query has, with its own size and DO (RFC 6891 6.1.1)", () => {

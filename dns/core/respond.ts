@@ -25,7 +25,7 @@ export type Transport = "udp" | "tcp";
 /** What passes everywhere without fragments (RFC 9715 section 3, DNS flag day 2020). */
 export const MAX_UDP_OCTETS = 1232;
 /** What every asker takes without EDNS (RFC 1035 section 4.2.1). */
-const MIN_UDP_OCTETS = 512;
+export const MIN_UDP_OCTETS = 512;
 export const MAX_TCP_OCTETS = 65535;
 
 /** RFC 7766 section 6.2.3 asks for some seconds; longer only keeps the table full. */
@@ -97,6 +97,8 @@ const empty = (rcode: number): Answer => {
 };
 
 function decide(server: Server, { header, question, edns, isCookieOnly }: Query): Answer {
+  // Whoever signs it is answered elsewhere; nobody else may (RFC 3007 section 3).
+  if (header.opcode === OPCODE.UPDATE) return empty(RCODE.REFUSED);
   if (header.opcode !== OPCODE.QUERY) return empty(RCODE.NOTIMP);
   if (isCookieOnly) return empty(RCODE.NOERROR);
   if (!question || question.type === TYPE.OPT) return empty(RCODE.FORMERR);

@@ -9,6 +9,7 @@ import {
   type Algorithm,
   ALGORITHMS,
   type Hmac,
+  isSigned,
   type Key,
   readTsig,
   refuseSignature,
@@ -160,6 +161,22 @@ describe("readTsig()", () => {
       expect(additionals({ ...tsig!, data: tsig!.data.slice(0, length) })).toBe("malformed");
     }
     expect(readTsig({ ...read, additionals: [], answers: [tsig!] })).toBe("malformed");
+  });
+
+  it("is foretold by isSigned()", () => {
+    const { message } = sign({ message: QUERY, key, now: 1_000, hmac });
+    expect(isSigned(message)).toBe(true);
+    expect(isSigned(QUERY)).toBe(false);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(message.length), (octets, length) => {
+        expect(() => isSigned(octets)).not.toThrow();
+        const changed = Uint8Array.from([...message.slice(0, length), ...octets]);
+        const read = readMessage(changed);
+        if (read && readTsig(read) !== undefined) {
+          expect(isSigned(changed)).toBe(read.additionals.at(-1)?.type === 250);
+        }
+      }),
+    );
   });
 
   it("knows its algorithms", () => {

@@ -5,6 +5,7 @@
 import { TYPE } from "./codes";
 import { joinOctets, type Message, readName, type WireRecord } from "./message";
 import { fold, type Name, nameOctets } from "./names";
+import { HEADER_OCTETS, skipName } from "./wire";
 
 export const ALGORITHMS = { "hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64 } as const;
 export type Algorithm = keyof typeof ALGORITHMS;
@@ -73,6 +74,27 @@ function readData({ name, data, start }: WireRecord): Tsig | undefined {
     start,
   };
 }
+
+/** Whether the last record is a signature: cheap, since every query is looked at. */
+export function isSigned(octets: Uint8Array): boolean {
+  if (octets.length < HEADER_OCTETS) return false;
+  const records = count(octets, 6) + count(octets, 8) + count(octets, 10);
+  if (count(octets, 10) === 0) return false;
+  let at: number | undefined = HEADER_OCTETS;
+  for (let index = count(octets, 4); index > 0 && at !== undefined; index--) {
+    at = skipName(octets, at);
+    if (at !== undefined) at += 4;
+  }
+  for (let index = 1; at !== undefined; index++) {
+    const fixed = skipName(octets, at);
+    if (fixed === undefined || fixed + 10 > octets.length) return false;
+    if (index === records) return count(octets, fixed) === TYPE.TSIG;
+    at = fixed + 10 + count(octets, fixed + 8);
+  }
+  return false;
+}
+
+const count = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | octets[at + 1]!;
 
 /** The message that was signed: without its signature, under its first id. */
 export function unsigned(octets: Uint8Array, { start, originalId }: Tsig): Uint8Array {

@@ -156,7 +156,7 @@ function readOpt(octets: Uint8Array, fixed: number, end: number): Edns | undefin
 }
 
 /** Where the name at `at` ends. A pointer ends it; nobody follows it, so nobody can loop. */
-function skipName(octets: Uint8Array, at: number): number | undefined {
+export function skipName(octets: Uint8Array, at: number): number | undefined {
   for (const start = at; at - start < MAX_NAME_OCTETS;) {
     const length = octets[at];
     if (length === undefined) return undefined;

@@ -1,0 +1,34 @@
+/** Signed messages on their way from the worker to the main thread, which has keys and a database. */
+import type { Asked } from "./protocol";
+
+/** Each costs an HMAC, some a transaction. What is more waits for the asker's next try. */
+const MAX_UNDER_WAY = 64;
+
+/** Sends messages to who asked; resolves when they are on their way. None: there come no more. */
+export type Deliver = (messages: readonly Uint8Array[]) => Promise<void>;
+
+export class HandOff {
+  readonly #tell: (asked: Asked) => void;
+  readonly #underWay = new Map<number, Deliver>();
+  #nextId = 1;
+
+  constructor(tell: (asked: Asked) => void) {
+    this.#tell = tell;
+  }
+
+  /** False, and nothing is done, when too many are under way. */
+  give(asked: Omit<Asked, "id">, deliver: () => Deliver): boolean {
+    if (this.#underWay.size >= MAX_UNDER_WAY) return false;
+    const id = this.#nextId++;
+    this.#underWay.set(id, deliver());
+    // A copy: what is posted takes all of its buffer along.
+    this.#tell({ ...asked, id, query: Uint8Array.from(asked.query) });
+    return true;
+  }
+
+  async answer(id: number, messages: readonly Uint8Array[]): Promise<void> {
+    const deliver = this.#underWay.get(id);
+    if (messages.length === 0) this.#underWay.delete(id);
+    await deliver?.(messages);
+  }
+}
