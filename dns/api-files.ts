@@ -27,7 +27,7 @@ export interface ZoneFileText {
 interface ImportRequest {
   zone: string;
   /** The file. Names in it are relative to the zone until `$ORIGIN` says otherwise. */
-  text: string & (MinLen<1> & MaxLen<8388608>);
+  text: string & (MinLen<1> & MaxLen<4194304>);
   /** Only say what it would change. */
   dryRun?: boolean;
 }
@@ -66,7 +66,7 @@ export const importZone = api(
     auth: true,
     method: "PUT",
     path: "/v1/dns/zones/:zone/file",
-    bodyLimit: 33554432,
+    bodyLimit: 16777216,
   },
   async ({ zone: text, text: content, dryRun }: ImportRequest): Promise<Imported> => {
     const what = `import the zone "${text}"`;

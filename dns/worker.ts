@@ -50,9 +50,13 @@ const askerOf = (transport: Asker["transport"], address: string): Asker => {
 const handOff = new HandOff((asked) => tell({ kind: "asked", asked }));
 
 /** Whether a signed message is on its way to the main thread, or was one too many. */
-function isHandedOff(query: Uint8Array, { transport, address }: Asker, deliver: () => Deliver) {
+function isHandedOff(
+  query: Uint8Array,
+  { transport, address, nowMs }: Asker,
+  deliver: () => Deliver,
+) {
   if (!isSigned(query)) return false;
-  if (!handOff.give({ transport, address, query }, deliver)) totals.dropped++;
+  if (!handOff.give({ transport, address, query }, deliver, nowMs)) totals.dropped++;
   return true;
 }
 

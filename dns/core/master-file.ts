@@ -19,8 +19,8 @@ import {
 import { parseRdata } from "./rdata";
 import { readRecords, readType, withSoaSerial } from "./rules";
 
-/** What fits one transaction that others wait for. */
-export const MAX_FILE_RECORDS = 100_000;
+/** About a second of the control plane's time, in which nothing else is answered. */
+export const MAX_FILE_RECORDS = 25_000;
 
 export interface ZoneFile {
   /** Each RRset once, in the order of the file. */
