@@ -4,8 +4,9 @@ import { ALLOWED, type ErrorCode, renderError } from "./core/errors";
 import { oversized, parseRequestHead, type RequestHead } from "./core/head";
 import { LIMITS } from "./core/limits";
 import { Accumulator } from "./accumulator";
-import { Exchange, type ExchangeHost, type Visitor } from "./exchange";
+import { Exchange, type ExchangeHost } from "./exchange";
 import type { Tunnel } from "./tunnel";
+import type { Visitor } from "./visitor";
 
 /** What a connection asks of the proxy. */
 export interface ConnectionHost extends ExchangeHost {

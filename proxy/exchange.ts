@@ -1,5 +1,3 @@
-import type { Socket } from "node:net";
-
 import { type ErrorCode, ERRORS, renderError } from "./core/errors";
 import type { RequestHead } from "./core/head";
 import type { ResponseHead } from "./core/response-head";
@@ -8,36 +6,13 @@ import type { Hop } from "./core/hop";
 import { LIMITS } from "./core/limits";
 import { mayRetry } from "./core/retry";
 import type { Found } from "./questions";
-import { type BodySink, RequestBody } from "./request-body";
+import { RequestSender } from "./request-sender";
 import { ResponseReader } from "./response-reader";
 import { ResponseRelay } from "./response-relay";
 import type { Repl } from "./table";
 import { Tunnel } from "./tunnel";
 import type { Target, UpstreamSocket, UpstreamUser } from "./upstream";
-import { writeWithHead } from "./write";
-
-/** The side of an exchange that faces the visitor: an HTTP/1.1 connection. */
-export interface Visitor {
-  readonly socket: Socket;
-  readonly clientIp: string;
-  /** It came over the cluster's own ingress, so its next connection should go where DNS says. */
-  readonly nudged: boolean;
-  readonly aheadBytes: number;
-  /** It connected when the proxy had begun to drain. */
-  readonly late: boolean;
-  /** A request of another cluster's proxy came over it. */
-  fromPeer: boolean;
-  /** What was read behind the head; the exchange gives back what is not its body. */
-  takeAhead(): Buffer | undefined;
-  giveBack(bytes: Buffer): void;
-  pauseBody(): void;
-  resumeBody(): void;
-  /** The exchange is over. `close`: the connection ends too, after what was written. */
-  finished(close: boolean): void;
-  /** Cuts the connection so that the visitor sees it. */
-  reset(): void;
-  opened(tunnel: Tunnel): void;
-}
+import type { Visitor } from "./visitor";
 
 /** What an exchange asks of the proxy. */
 export interface ExchangeHost {
@@ -70,7 +45,7 @@ export const Phase = {
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** One request and its response, from the visitor's head to the last byte. */
-export class Exchange implements UpstreamUser, BodySink {
+export class Exchange implements UpstreamUser {
   phase: Phase = Phase.Waiting;
   repl: Repl | undefined;
   /** What an authenticated peer said of it. */
@@ -99,12 +74,7 @@ export class Exchange implements UpstreamUser, BodySink {
   target: Target | undefined;
 
   private upstream: UpstreamSocket | undefined;
-  private text = "";
-  private textSent = false;
-  private bodySent = false;
-  /** The app does not take what the visitor sends. */
-  private stalled = false;
-  private readonly body: RequestBody;
+  private readonly sender: RequestSender;
 
   private readonly reader = new ResponseReader();
   private answered = false;
@@ -121,7 +91,7 @@ export class Exchange implements UpstreamUser, BodySink {
   ) {
     this.clientIp = visitor.clientIp;
     this.startedAt = host.now;
-    this.body = new RequestBody(head, host.bodyLimit);
+    this.sender = new RequestSender(head, host.bodyLimit, () => visitor.pauseBody());
   }
 
   /** The status is the app's, not ours. */
@@ -134,11 +104,11 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   get requestDone(): boolean {
-    return this.body.done;
+    return this.sender.done;
   }
 
   get bytesIn(): number {
-    return this.body.bytes;
+    return this.sender.bytes;
   }
 
   get bytesOut(): number {
@@ -175,19 +145,14 @@ export class Exchange implements UpstreamUser, BodySink {
   private send(upstream: UpstreamSocket): void {
     this.phase = Phase.Sent;
     this.deadline = this.host.now + this.host.responseHeadMs;
-    this.text = requestText(this.head, this.context());
-    this.textSent = false;
-    this.bodySent = false;
+    this.sender.begin(upstream.socket, requestText(this.head, this.context()));
     const ahead = this.requestDone ? undefined : this.visitor.takeAhead();
     if (ahead !== undefined) {
       const end = this.requestBody(ahead);
       if (end < ahead.length && this.phase === Phase.Sent)
         this.visitor.giveBack(ahead.subarray(end));
     }
-    if (!this.textSent && this.upstream === upstream) {
-      this.textSent = true;
-      upstream.socket.write(this.text, "latin1");
-    }
+    if (this.upstream === upstream) this.sender.flushHead();
     if (!this.requestDone && !upstream.socket.writableNeedDrain) this.visitor.resumeBody();
   }
 
@@ -205,8 +170,8 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** Hands over body bytes; returns where the body ended, or the end of `bytes`. */
   requestBody(bytes: Buffer): number {
-    const end = this.body.feed(bytes, this);
-    if (this.body.fault !== undefined) this.brokenBody(this.body.fault);
+    const end = this.sender.feed(bytes);
+    if (this.sender.fault !== undefined) this.brokenBody(this.sender.fault);
     this.waitAfterBody();
     return end;
   }
@@ -215,19 +180,8 @@ export class Exchange implements UpstreamUser, BodySink {
   private waitAfterBody(): void {
     if (this.phase !== Phase.Sent && this.phase !== Phase.Responding) return;
     const { now, responseHeadMs } = this.host;
-    if (!this.requestDone && !this.stalled) this.deadline = now + LIMITS.bodyMs;
+    if (!this.requestDone && !this.sender.stalled) this.deadline = now + LIMITS.bodyMs;
     else this.deadline = this.phase === Phase.Sent ? now + responseHeadMs : 0;
-  }
-
-  bodyBytes(bytes: Buffer): void {
-    const socket = this.upstream?.socket;
-    if (socket === undefined || socket.destroyed) return;
-    this.bodySent = true;
-    const text = this.textSent ? "" : this.text;
-    this.textSent = true;
-    if (writeWithHead(socket, text, bytes)) return;
-    this.stalled = true;
-    this.visitor.pauseBody();
   }
 
   /** The app must not take a broken body for a whole one. */
@@ -242,8 +196,8 @@ export class Exchange implements UpstreamUser, BodySink {
       this.tunnel.upstreamDrained();
       return;
     }
-    if (!this.stalled) return;
-    this.stalled = false;
+    if (!this.sender.stalled) return;
+    this.sender.stalled = false;
     if (!this.requestDone) this.deadline = this.host.now + LIMITS.bodyMs;
     this.visitor.resumeBody();
   }
@@ -294,7 +248,6 @@ export class Exchange implements UpstreamUser, BodySink {
     this.relay = relay;
     this.status = head.status;
     this.phase = Phase.Responding;
-    this.text = "";
     this.waitAfterBody();
     this.closing = this.mustClose(relay);
     relay.cutting = relay.isEventStream && this.target?.cutting === true;
@@ -458,7 +411,7 @@ export class Exchange implements UpstreamUser, BodySink {
       connected: upstream?.connected === true,
       reused: (upstream?.served ?? 0) > 0,
       answered: this.answered,
-      bodySent: this.bodySent,
+      bodySent: this.sender.bodySent,
       method: this.head.method,
       lost: this.lost,
     });
@@ -485,7 +438,7 @@ export class Exchange implements UpstreamUser, BodySink {
       this.upstream?.socket.destroy();
     } else if (this.phase === Phase.Sent) {
       this.dropUpstream();
-      this.fail(this.requestDone || this.stalled ? "response_timeout" : "request_timeout");
+      this.fail(this.requestDone || this.sender.stalled ? "response_timeout" : "request_timeout");
     } else if (this.phase === Phase.Responding) {
       if (this.relay?.cutting === true) this.finish(this.relay);
       else this.breakOff();
