@@ -3,6 +3,8 @@ import { migrationOf } from "./authority";
 import { keepBootLease } from "./boot-lease";
 import { callOffCopy } from "./copies";
 import { type ContainerRef, markerOf } from "./drivers/driver";
+import { forgetArrived } from "./file-arrived";
+import { generationDir } from "./host";
 import type { CommandOutcome, MoveCommand } from "./moves";
 import { containerDriver, lock, startLocked } from "./runner";
 import { type ClusterStore, clusterStore } from "./store";
@@ -48,6 +50,7 @@ export async function boot(command: LeasedCommand): Promise<BootOutcome> {
   const ref = refOf(command);
   return await lock.run(markerOf(ref), async () => {
     await callOffCopy(ref);
+    forgetArrived(generationDir(ref));
     if (!(await leaseBoot(store, command))) return await bootRefused(store, ref);
     await failpoint("containers.boot.leased", replId);
     const container = await store.container(replId, generation);

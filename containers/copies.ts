@@ -60,6 +60,7 @@ const NOTHING = {
   bytes: 0,
   changedFiles: 0,
   changedBytes: 0,
+  unsettledBytes: 0,
   special: [],
   release: null,
 };

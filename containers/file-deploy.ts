@@ -2,7 +2,9 @@ import { existsSync, lstatSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
 import { difference, type Entry, isSame, totalBytes } from "./core/manifest";
-import { bring, type Copied, type Place, prepare, settle, summary, writeWhole } from "./file-round";
+import { writeWhole } from "./file-arrived";
+import { inside } from "./file-names";
+import { bring, type Copied, type Place, prepare, settle, summary } from "./file-round";
 import { filesOf, type Limits, manifestOf, readManifest, scan } from "./file-tree";
 
 export interface DeployJob extends Place {
@@ -42,7 +44,7 @@ export function deploy({ from: directory, generationDir, uid, limits }: DeployJo
 /** Of the last release, and (a folder) without anything that the app put there. */
 function isDisposable(root: string, path: string, released: ReadonlySet<string>): boolean {
   if (!released.has(path)) return false;
-  const full = join(root, path);
+  const full = inside(root, path);
   if (!lstatSync(full).isDirectory()) return true;
   return readdirSync(full).every((name) => isDisposable(root, `${path}/${name}`, released));
 }

@@ -9,25 +9,24 @@ import {
   renameSync,
   utimesSync,
 } from "node:fs";
-import { join } from "node:path";
 
 import { createManifestReader, MAX_RELEASED_BYTES, RELEASED } from "./core/distrust";
 import type { Entry } from "./core/manifest";
 import { batches, BLOCK_BYTES, type Piece, type WantedPiece } from "./core/pieces";
 import { type Frame, type IsSigned, StreamCut, unpack } from "./file-frames";
 import { hashOf, type ManifestHead } from "./file-give";
+import { openDraft, writeBytes } from "./file-content";
+import { inside, shown } from "./file-names";
 import {
   beginRound,
   type Copied,
   draftOf,
   endRound,
-  openDraft,
+  keepRound,
   type Place,
   putFile,
   type Source,
   summary,
-  verifyRound,
-  writeBytes,
 } from "./file-round";
 import { filesOf, manifestOf, readWhole } from "./file-tree";
 
@@ -95,10 +94,14 @@ async function drawOnce(job: DrawJob, ask: Ask, progress: Progress): Promise<Dra
   if (source.release === null) return { ...summary([], [], []), release: null };
   const round = beginRound(source, place, final);
   const files = [...releasedOf(source, place), ...round.files];
-  await new Bringer(place, final, progress).bring(files, ask);
-  endRound(round, place, final);
-  if (final) verifyRound((await readSource(ask)).manifest, place);
-  return { ...round.copied, release: source.release };
+  const bringer = new Bringer(place, final, progress);
+  try {
+    await bringer.bring(files, ask);
+  } catch (error) {
+    if (!final) keepRound(round, place, bringer.hasBrought);
+    throw error;
+  }
+  return { ...endRound(round, place, final, bringer.hasBrought), release: source.release };
 }
 
 type ReadSource = Source & Omit<ManifestHead, "settled">;
@@ -131,17 +134,19 @@ function takeEntries(entries: unknown, take: (value: unknown) => string | null):
 }
 
 function checkedHead(value: unknown): ManifestHead & Pick<Source, "settled"> {
-  const { scannedAtMs, released, special, release, settled } = (value ?? {}) as ManifestHead;
+  const head = (value ?? {}) as ManifestHead;
+  const { scannedAtUs, isFlushed, released, special, release, settled } = head;
   const isSize = (number: unknown): boolean => Number.isSafeInteger(number) && Number(number) >= 0;
   const isWhole =
-    isSize(scannedAtMs) &&
+    isSize(scannedAtUs) &&
+    typeof isFlushed === "boolean" &&
     (released === null || (isSize(released?.size) && isSize(released?.mtimeMs))) &&
     (released?.size ?? 0) <= MAX_RELEASED_BYTES &&
     (!settled || (isSize(settled.generation) && isSize(settled.atMs))) &&
     Array.isArray(special) &&
     special.every((name) => typeof name === "string");
   if (!isWhole) throw new Error("the source sent a broken manifest");
-  return { scannedAtMs, released, special, release, settled: settled ?? null };
+  return { scannedAtUs, isFlushed, released, special, release, settled: settled ?? null };
 }
 
 /** The release's own manifest is drawn as a file, when it is another. */
@@ -150,19 +155,25 @@ function releasedOf({ released }: ReadSource, { generationDir }: Place): Entry[]
   const there = lstatSync(manifestOf(generationDir), { throwIfNoEntry: false });
   const { size, mtimeMs } = released;
   if (there?.size === size && Math.floor(there.mtimeMs) === mtimeMs) return [];
-  return [{ path: RELEASED, type: "file", size, mtimeMs, ctimeMs: 0, mode: 0o600, target: "" }];
+  return [
+    { path: RELEASED, type: "file", size, mtimeMs, ctimeUs: 0, inode: 0, mode: 0o600, target: "" },
+  ];
 }
 
 /** Takes the source's answers apart and puts files together. */
 class Bringer {
   /** Files that changed while they were read. */
   private readonly gone = new Set<string>();
+  private readonly brought = new Set<string>();
 
   constructor(
     private readonly place: Place,
     private readonly final: boolean,
     private readonly progress: Progress,
   ) {}
+
+  /** Whether a file has come to its end. */
+  readonly hasBrought = (path: string): boolean => this.brought.has(path);
 
   /** The next batch is asked for before the last has come: the source reads while this side writes. */
   async bring(files: readonly Entry[], ask: Ask): Promise<void> {
@@ -212,9 +223,9 @@ class Bringer {
     return hashes;
   }
 
-  private pathOf({ path }: Entry): string {
+  private pathOf({ path }: Entry): string | Buffer {
     const { generationDir } = this.place;
-    return path === RELEASED ? manifestOf(generationDir) : join(filesOf(generationDir), path);
+    return path === RELEASED ? manifestOf(generationDir) : inside(filesOf(generationDir), path);
   }
 
   private async take({ batch, pieces, answer }: Asked): Promise<void> {
@@ -246,7 +257,7 @@ class Bringer {
         if (frame.kind === "gone") return this.markGone(entry);
         const length = Math.min(BLOCK_BYTES, end - at);
         writeBlock({ file, at, length, isThere: have[index] !== undefined }, frame);
-        if (frame.kind === "data") this.progress.blocks++;
+        if (frame.kind !== "same") this.progress.blocks++;
       }
       if (!isLast || this.gone.has(entry.path)) return;
       ftruncateSync(file, end);
@@ -258,12 +269,15 @@ class Bringer {
 
   /** A file that went away while the app runs is the next round's to see. */
   private markGone({ path }: Entry): void {
-    if (this.final) throw new Error(`"${path}" changed while it was read`);
+    if (this.final) throw new Error(`"${shown(path)}" changed while it was read`);
     this.gone.add(path);
   }
 
   private finish(entry: Entry): void {
-    if (entry.path !== RELEASED) return putFile(entry, this.place);
+    if (entry.path !== RELEASED) {
+      putFile(entry, this.place);
+      return void this.brought.add(entry.path);
+    }
     const draft = draftOf(this.place, RELEASED);
     const reader = createManifestReader();
     takeEntries(JSON.parse(readFileSync(draft, "utf8")), reader.take);
@@ -280,7 +294,7 @@ interface Asked {
 }
 
 /** Null when there is no such file. */
-function openToRead(path: string): number | null {
+function openToRead(path: string | Buffer): number | null {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
@@ -295,6 +309,8 @@ async function nextOf(frames: AsyncGenerator<Frame>): Promise<Frame> {
   return value;
 }
 
+const ZEROS = new Uint8Array(BLOCK_BYTES);
+
 interface Block {
   readonly file: number;
   readonly at: number;
@@ -305,6 +321,7 @@ interface Block {
 
 function writeBlock({ file, at, length, isThere }: Block, frame: Frame): void {
   if (frame.kind === "same" && isThere) return;
+  if (frame.kind === "zero") return writeBytes(file, ZEROS.subarray(0, length), at);
   if (frame.kind !== "data" || frame.bytes.length !== length) {
     throw new Error(`the source sent "${frame.kind}", not a block of ${length} bytes`);
   }

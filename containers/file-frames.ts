@@ -18,6 +18,8 @@ export type Frame =
   /** The next block is as the destination has it. */
   | { readonly kind: "same" }
   | { readonly kind: "data"; readonly bytes: Uint8Array }
+  /** The next block is zeros, and may be a hole. */
+  | { readonly kind: "zero" }
   /** The file, or the rest of it, cannot be read as what it was. */
   | { readonly kind: "gone" }
   /** The source cannot go on. */
@@ -25,7 +27,7 @@ export type Frame =
   /** All was said: an answer without it was cut off. */
   | { readonly kind: "end" };
 
-const KINDS = ["head", "entries", "file", "same", "data", "gone", "failed", "end"] as const;
+const KINDS = ["head", "entries", "file", "same", "data", "gone", "failed", "end", "zero"] as const;
 const FRAME_HEAD = 5;
 const SEAL_BYTES = 4 + 64;
 /** Enough that a signature for each costs nothing, little enough to be kept in memory. */
@@ -67,6 +69,7 @@ function payloadOf(frame: Frame): Uint8Array {
     case "failed":
       return Buffer.from(frame.reason);
     case "same":
+    case "zero":
     case "gone":
     case "end":
       return new Uint8Array();
@@ -191,6 +194,7 @@ function frameOf(kind: Frame["kind"], payload: Buffer): Frame {
     case "failed":
       return { kind, reason: payload.subarray(0, 1_000).toString() };
     case "same":
+    case "zero":
     case "gone":
     case "end":
       return { kind };

@@ -4,9 +4,11 @@ import { closeSync, fstatSync, realpathSync, statSync } from "node:fs";
 import { RELEASED } from "./core/distrust";
 import { type Entry } from "./core/manifest";
 import { BATCH_BLOCKS, BLOCK_BYTES, type Piece } from "./core/pieces";
+import { isZero } from "./file-content";
 import { type Frame, pack, type Unsealed } from "./file-frames";
 import { type Settled, settledOf } from "./file-kept";
-import { filesOf, isGone, manifestOf, openInside, readWhole, scan } from "./file-tree";
+import { lookAt } from "./file-look";
+import { filesOf, isGone, manifestOf, openInside, readWhole } from "./file-tree";
 
 /**
  * The source's side of a copy: what a folder holds, and pieces of its files, as frames that are made
@@ -22,8 +24,10 @@ const MAX_SPECIAL = 100;
 export interface ManifestHead {
   /** How it is started; null when nothing was deployed yet. */
   readonly release: unknown;
-  /** By the source's clock, before it looked. */
-  readonly scannedAtMs: number;
+  /** By the clock of the source's file system, before it looked. */
+  readonly scannedAtUs: number;
+  /** What was written lately had been written out before the files were looked at. */
+  readonly isFlushed: boolean;
   /** The manifest of the release, beside the files. */
   readonly released: { readonly size: number; readonly mtimeMs: number } | null;
   readonly special: readonly string[];
@@ -38,11 +42,13 @@ export interface GiveJob {
   readonly fromDir: string;
   /** Null: the manifest. */
   readonly pieces: readonly Piece[] | null;
+  /** The source has stopped writing. */
+  readonly final: boolean;
   readonly release: unknown;
 }
 
-export function give({ fromDir, pieces, release }: GiveJob): Generator<Unsealed> {
-  const frames = pieces ? pieceFrames(fromDir, pieces) : manifestFrames(fromDir, release);
+export function give(job: GiveJob): Generator<Unsealed> {
+  const frames = job.pieces ? pieceFrames(job.fromDir, job.pieces) : manifestFrames(job);
   return pack(guarded(frames));
 }
 
@@ -56,18 +62,19 @@ function* guarded(frames: Iterable<Frame>): Generator<Frame> {
   }
 }
 
-function* manifestFrames(fromDir: string, release: unknown): Generator<Frame> {
-  const scannedAtMs = Date.now();
+function* manifestFrames({ fromDir, release, final }: GiveJob): Generator<Frame> {
   if (release === null) {
-    yield { kind: "head", head: { release, scannedAtMs, released: null, special: [] } };
+    const nothing = { scannedAtUs: 0, isFlushed: true, released: null, special: [] };
+    yield { kind: "head", head: { release, ...nothing } };
     return;
   }
-  const { manifest, special } = scan(filesOf(realpathSync(fromDir)));
+  const { manifest, special, scannedAtUs, isFlushed } = lookAt(fromDir, final);
   const found = statSync(manifestOf(fromDir), { throwIfNoEntry: false });
   const released = found && { size: found.size, mtimeMs: Math.floor(found.mtimeMs) };
   const head: ManifestHead = {
     release,
-    scannedAtMs,
+    scannedAtUs,
+    isFlushed,
     released: released ?? null,
     special: special.slice(0, MAX_SPECIAL),
     settled: settledOf(fromDir),
@@ -135,6 +142,7 @@ function* blockFrames(file: number, { offset, blocks, have }: Piece): Generator<
     }
     const hash = have[index];
     if (hash !== undefined && hashOf(bytes) === hash) yield { kind: "same" };
+    else if (isZero(bytes)) yield { kind: "zero" };
     else yield { kind: "data", bytes };
   }
 }

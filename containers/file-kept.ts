@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 import { changedSince, type Entry, type Manifest } from "./core/manifest";
+import { forgetArrived } from "./file-arrived";
 
 /**
  * A copy may begin with the folder that the repl has left here (`kept.ts`). Two marks beside an app's
@@ -35,6 +36,7 @@ export function settledOf(generationDir: string): Settled | null {
 /** `leftFor`: the generation of the move that took the repl away. Nobody writes there any more. */
 export function markAsKept(generationDir: string, leftFor: number): void {
   rmSync(settledMark(generationDir), { force: true });
+  forgetArrived(generationDir);
   writeFileSync(keptMark(generationDir), String(leftFor), { mode: 0o600 });
 }
 

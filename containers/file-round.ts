@@ -1,23 +1,15 @@
-import { createHash } from "node:crypto";
 import {
   chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
   existsSync,
-  fstatSync,
-  ftruncateSync,
   lchownSync,
+  linkSync,
   mkdirSync,
-  openSync,
   readFileSync,
   realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
-  writeFileSync,
-  writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
@@ -26,12 +18,12 @@ import {
   difference,
   type Difference,
   type Entry,
-  isSame,
   type Manifest,
+  stampOf,
   totalBytes,
-  unsure,
 } from "./core/manifest";
-import { BLOCK_BYTES } from "./core/pieces";
+import { type Arrived, arrivedIn, noteArrived, noteArriving, writeWhole } from "./file-arrived";
+import { copyContent } from "./file-content";
 import {
   forgetMark,
   keptFor,
@@ -40,22 +32,14 @@ import {
   settledOf,
   unsureOfKept,
 } from "./file-kept";
-import {
-  filesOf,
-  isGone,
-  manifestOf,
-  openInside,
-  readManifest,
-  readWhole,
-  removeOdd,
-  type Scan,
-  scan,
-} from "./file-tree";
+import { type Looked, lookAt } from "./file-look";
+import { bytesOf, hashOfPath, inside, shown } from "./file-names";
+import { filesOf, isGone, look, manifestOf, removeOdd } from "./file-tree";
 
 /**
  * One round of a copy: makes an app's folder what another holds now. What is to be done, and how it is
  * put in its place, is the same wherever the files come from: a folder beside it, or another cluster
- * (`file-draw.ts`). Hard links, holes and extended attributes are not kept: a file is its bytes.
+ * (`file-draw.ts`). Extended attributes are not kept.
  */
 
 /** Where files go, and whose they will be. */
@@ -69,6 +53,8 @@ export interface Place {
 export interface Prepared {
   /** To be brought by `putFile`. */
   readonly files: readonly Entry[];
+  /** Further names of files, made by `settle`. */
+  readonly names: readonly Entry[];
   /** Set by `settle`, in this order. */
   readonly modes: readonly Entry[];
 }
@@ -77,27 +63,30 @@ const draftsOf = (generationDir: string): string => join(generationDir, "partial
 
 /** Where a file is until it is whole: outside of the app's folder, and found again after a crash. */
 export function draftOf({ generationDir }: Place, path: string): string {
-  return join(draftsOf(generationDir), createHash("sha256").update(path).digest("hex"));
+  return join(draftsOf(generationDir), hashOfPath(path));
 }
 
-function own(path: string, { uid }: Place): void {
+function own(path: string | Buffer, { uid }: Place): void {
   if (uid !== null) lchownSync(path, uid, uid);
 }
 
 const isShut = ({ type, mode }: Entry): boolean => type === "directory" && (mode & 0o700) !== 0o700;
 
+/** A path of the app, at its place. */
+const at = ({ generationDir }: Place, path: string): string | Buffer =>
+  inside(filesOf(generationDir), path);
+
 /** Takes away what is in the way, makes folders and links; `there` is what the place holds. */
 export function prepare(change: Difference, there: Manifest, place: Place): Prepared {
-  const to = filesOf(place.generationDir);
   mkdirSync(draftsOf(place.generationDir), { recursive: true, mode: 0o700 });
   // Not everybody is root: what is in a folder that may not be written to changes all the same.
   const shut = there.filter(isShut);
-  for (const { path } of shut) chmodSync(join(to, path), 0o700);
-  for (const path of change.remove) rmSync(join(to, path), { recursive: true, force: true });
+  for (const { path } of shut) chmodSync(at(place, path), 0o700);
+  for (const path of change.remove) rmSync(at(place, path), { recursive: true, force: true });
   const folders = change.write.filter(({ type }) => type === "directory");
   for (const { path } of folders) {
-    mkdirSync(join(to, path), { mode: 0o700 });
-    own(join(to, path), place);
+    mkdirSync(at(place, path), { mode: 0o700 });
+    own(at(place, path), place);
   }
   for (const entry of change.write.filter(({ type }) => type === "link")) putLink(entry, place);
   const handled = new Set([...change.remove, ...change.chmod.map(({ path }) => path)]);
@@ -106,15 +95,19 @@ export function prepare(change: Difference, there: Manifest, place: Place): Prep
   const modes = [...change.chmod, ...folders, ...reopened].sort((a, b) =>
     a.path < b.path ? 1 : -1,
   );
-  return { files: change.write.filter(({ type }) => type === "file"), modes };
+  return {
+    files: change.write.filter(({ type }) => type === "file"),
+    names: change.write.filter(({ type }) => type === "name"),
+    modes,
+  };
 }
 
 function putLink({ path, target }: Entry, place: Place): void {
   const draft = draftOf(place, path);
   rmSync(draft, { force: true });
-  symlinkSync(target, draft);
+  symlinkSync(bytesOf(target), draft);
   own(draft, place);
-  renameSync(draft, join(filesOf(place.generationDir), path));
+  renameSync(draft, at(place, path));
 }
 
 /** Puts a whole draft in its place. Its owner first: giving it away takes some of its mode. */
@@ -125,72 +118,27 @@ export function putFile({ path, mode, mtimeMs }: Entry, place: Place): void {
   // Half a millisecond on, since the time travels as a floating-point number of seconds.
   const seconds = (mtimeMs + 0.5) / 1000;
   utimesSync(draft, seconds, seconds);
-  renameSync(draft, join(filesOf(place.generationDir), path));
+  renameSync(draft, at(place, path));
 }
 
-export function settle({ modes }: Prepared, place: Place): void {
-  for (const { path, mode } of modes) chmodSync(join(filesOf(place.generationDir), path), mode);
+function putName({ path, target }: Entry, place: Place): void {
+  const draft = draftOf(place, path);
+  rmSync(draft, { force: true });
+  try {
+    linkSync(at(place, target), draft);
+  } catch (error) {
+    // Its file went away while the app runs: the next round's to see.
+    if (isGone(error)) return;
+    throw error;
+  }
+  renameSync(draft, at(place, path));
+}
+
+export function settle({ names, modes }: Prepared, place: Place): void {
+  for (const name of names) putName(name, place);
+  for (const { path, mode } of modes) chmodSync(at(place, path), mode);
   forgetMark(place.generationDir);
   rmSync(draftsOf(place.generationDir), { recursive: true, force: true });
-}
-
-/** Opens a draft for writing. What is in its place becomes the draft: most of it may stay. */
-export function openDraft(path: string, draft: string): number {
-  if (!existsSync(draft) && existsSync(path)) renameSync(path, draft);
-  if (existsSync(draft)) chmodSync(draft, 0o600);
-  return openSync(draft, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-}
-
-export function writeBytes(file: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length;) {
-    done += writeSync(file, bytes, done, bytes.length - done, at + done);
-  }
-}
-
-/** From here on it is worth to compare. */
-const PATCHED_BYTES = 4 * BLOCK_BYTES;
-
-/**
- * Copies a file of a folder into its draft. Throws as gone what is no longer what the scan saw. A large
- * one that is at `there` already is compared, and written where it differs: a disk writes slower than
- * memory is read.
- */
-export function copyContent(from: string, path: string, draft: string, there?: string): void {
-  const file = openInside(from, path);
-  try {
-    const source = process.platform === "linux" ? `/proc/self/fd/${file}` : join(from, path);
-    const isPatched = fstatSync(file).size >= PATCHED_BYTES && there !== undefined;
-    if (!isPatched || !existsSync(there)) copyFileSync(source, draft, constants.COPYFILE_FICLONE);
-    else if (!isCloned(source, draft)) patch(file, openDraft(there, draft));
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Some file systems share the blocks of a copy: nothing is faster. */
-function isCloned(source: string, draft: string): boolean {
-  try {
-    copyFileSync(source, draft, constants.COPYFILE_FICLONE_FORCE);
-    return true;
-  } catch {
-    rmSync(draft, { force: true });
-    return false;
-  }
-}
-
-function patch(from: number, to: number): void {
-  const [wanted, there] = [Buffer.alloc(BLOCK_BYTES), Buffer.alloc(BLOCK_BYTES)];
-  try {
-    for (let at = 0; ; at += BLOCK_BYTES) {
-      const bytes = wanted.subarray(0, readWhole(from, wanted, at));
-      if (!there.subarray(0, readWhole(to, there, at)).equals(bytes)) writeBytes(to, bytes, at);
-      if (bytes.length === BLOCK_BYTES) continue;
-      ftruncateSync(to, at + bytes.length);
-      return;
-    }
-  } finally {
-    closeSync(to);
-  }
 }
 
 /** Copies files of a folder to their place; those that are gone are named to `onGone`. */
@@ -198,18 +146,17 @@ export function bring(
   files: readonly Entry[],
   from: string,
   place: Place,
-  onGone: (error: unknown) => void,
+  onGone: (error: unknown, entry: Entry) => void,
 ): void {
   const drafts = draftsOf(place.generationDir);
   rmSync(drafts, { recursive: true, force: true });
   mkdirSync(drafts, { mode: 0o700 });
   for (const entry of files) {
     try {
-      const there = join(filesOf(place.generationDir), entry.path);
-      copyContent(from, entry.path, draftOf(place, entry.path), there);
+      copyContent(from, entry.path, draftOf(place, entry.path), at(place, entry.path));
     } catch (error) {
       if (!isGone(error)) throw error;
-      onGone(error);
+      onGone(error, entry);
       continue;
     }
     putFile(entry, place);
@@ -221,6 +168,8 @@ export interface Copied {
   readonly bytes: number;
   readonly changedFiles: number;
   readonly changedBytes: number;
+  /** Read, and to be read again by the next round: writes into them might not have shown. */
+  readonly unsettledBytes: number;
   /** What could not be copied, since it is no file, folder or link. */
   readonly special: readonly string[];
 }
@@ -235,18 +184,25 @@ export function summary(
     bytes: totalBytes(manifest),
     changedFiles: changed.length,
     changedBytes: totalBytes(changed),
+    unsettledBytes: 0,
     special,
   };
 }
 
-/** What a source holds, and when it looked by its own clock. */
-export interface Source extends Scan {
-  readonly scannedAtMs: number;
+/** What a source holds, and since when it is more than a copy. */
+export interface Source extends Looked {
   readonly settled: Settled | null;
 }
 
 export interface Round extends Prepared {
+  readonly source: Source;
   readonly copied: Copied;
+  readonly before: Arrived["seen"];
+  /** Of what was there; what is not among them is as it was. */
+  readonly removed: readonly string[];
+  readonly touched: ReadonlySet<string>;
+  /** Files that may be the ones that are there; those to be brought are `files`. */
+  readonly trusted: ReadonlySet<string>;
 }
 
 const stepOf = (final: boolean): "copy_files" | "copy_delta" =>
@@ -256,57 +212,94 @@ const stepOf = (final: boolean): "copy_files" | "copy_delta" =>
 const replOf = ({ generationDir }: Place): string => basename(dirname(generationDir));
 
 /** Finds out what is to be done, and prepares it. */
-export function beginRound(
-  { manifest, special, scannedAtMs, settled }: Source,
-  place: Place,
-  final: boolean,
-): Round {
+export function beginRound(source: Source, place: Place, final: boolean): Round {
+  const { manifest, special } = source;
   const leftFor = keptFor(place.generationDir);
   if (leftFor !== null) removeOdd(filesOf(place.generationDir));
-  const there = scan(filesOf(place.generationDir)).manifest;
+  const { there, seen } = arrivedIn(place.generationDir);
   const change = difference(manifest, there);
-  const firstScanMs = firstScanOf(place.generationDir, scannedAtMs);
   const written = new Set(change.write.map(({ path }) => path));
-  const doubtful = [
-    ...(leftFor === null ? [] : unsureOfKept(manifest, leftFor, settled)),
-    ...(final ? unsure(manifest, firstScanMs, readManifest(place.generationDir)) : []),
-  ];
-  const late = [...new Set(doubtful)].filter(({ path }) => !written.has(path));
+  const mayDiffer =
+    leftFor === null
+      ? manifest.filter(({ type }) => type === "file")
+      : unsureOfKept(manifest, leftFor, source.settled);
+  const doubtful = mayDiffer.filter((entry) => seen.get(entry.path) !== stampOf(entry));
+  const late = doubtful.filter(({ path }) => !written.has(path));
+  const content = new Set([...written, ...late.map(({ path }) => path)]);
+  // A file that is brought is another one: its further names are made anew.
+  const names = manifest.filter(
+    ({ type, path, target }) => type === "name" && (written.has(path) || content.has(target)),
+  );
+  const touched = new Set([
+    ...[...content, ...change.remove, ...names.map(({ path }) => path)],
+    ...[...change.chmod, ...there.filter(isShut)].map(({ path }) => path),
+  ]);
+  noteArriving(place.generationDir, touched);
   const prepared = prepare(change, there, place);
   failpointSync(`containers.${stepOf(final)}.prepared`, replOf(place));
+  const trusted = new Set<string>();
+  if (leftFor !== null) {
+    for (const { path, type } of manifest) {
+      if (type === "file" && !content.has(path)) trusted.add(path);
+    }
+  }
   return {
     ...prepared,
     files: [...prepared.files, ...late],
+    names,
+    source,
+    before: seen,
+    removed: change.remove,
+    touched,
+    trusted,
     copied: summary(manifest, [...change.write, ...late], special),
   };
 }
 
-/** All files have come. */
-export function endRound(round: Round, place: Place, final: boolean): void {
+/** All files have come, but those that went away while the app runs. */
+export function endRound(round: Round, place: Place, final: boolean, came: Came): Copied {
   failpointSync(`containers.${stepOf(final)}.brought`, replOf(place));
   settle(round, place);
+  if (final) {
+    verifyRound(round, place);
+    return round.copied;
+  }
+  return { ...round.copied, unsettledBytes: keepRound(round, place, came) };
 }
 
-/** When the first round looked: what was copied since then may be older than its time says. */
-function firstScanOf(generationDir: string, scannedAtMs: number): number {
-  const file = join(generationDir, "scanned-at");
-  if (existsSync(file)) return Number(readFileSync(file, "utf8"));
-  writeWhole(file, String(scannedAtMs));
-  return 0;
+/** Whether the content of a file came in this round. */
+export type Came = (path: string) => boolean;
+
+/** Remembers what has come; answers how many bytes must be read again. */
+export function keepRound(round: Round, { generationDir }: Place, came: Came): number {
+  const { source, before, trusted } = round;
+  const wasRead: Came = (path) => came(path) || trusted.has(path);
+  const seen = noteArrived(generationDir, source, before, wasRead);
+  return totalBytes(source.manifest.filter(({ type, path }) => type === "file" && !seen.has(path)));
 }
 
-export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.draft`, text, { mode: 0o600 });
-  renameSync(`${file}.draft`, file);
+/** What the last round has touched must be as the source says, or it throws. The rest was compared. */
+function verifyRound({ source: { manifest }, touched, removed }: Round, place: Place): void {
+  const files = filesOf(place.generationDir);
+  const wanted = manifest.filter(({ path }) => touched.has(path));
+  const found = wanted.map((entry) => {
+    const now = look(files, entry.path);
+    return entry.type === "name" && now?.type === "file" ? asName(files, entry, now) : now;
+  });
+  const { write, chmod } = difference(
+    wanted,
+    found.filter((entry) => entry !== null),
+  );
+  const paths = new Set(wanted.map(({ path }) => path));
+  const tooMuch = removed.find((path) => !paths.has(path) && look(files, path) !== null);
+  const first = write[0]?.path ?? chmod[0]?.path ?? tooMuch;
+  if (first !== undefined) throw new Error(`the copy differs from its source in "${shown(first)}"`);
+  markSettled(place.generationDir);
 }
 
-/** After the last round both must be equal, or it throws. */
-export function verifyRound(source: Manifest, { generationDir }: Place): void {
-  const target = scan(filesOf(generationDir)).manifest;
-  if (isSame(source, target)) return markSettled(generationDir);
-  const { write, remove: tooMuch, chmod } = difference(source, target);
-  const first = write[0]?.path ?? chmod[0]?.path ?? tooMuch[0];
-  throw new Error(`the copy differs from its source in "${first}"`);
+/** A further name is one when it names the same inode. */
+function asName(files: string, name: Entry, { inode }: Entry): Entry | null {
+  return look(files, name.target)?.inode === inode ? name : null;
 }
 
 export interface CopyJob extends Place {
@@ -319,21 +312,25 @@ export interface CopyJob extends Place {
 /** One round, from a folder of this machine. */
 export function copy({ fromDir, generationDir, uid, final }: CopyJob): Copied {
   const place = { generationDir, uid };
-  const from = filesOf(realpathSync(fromDir));
-  const scannedAtMs = Date.now();
   const round = beginRound(
-    { ...scan(from), scannedAtMs, settled: settledOf(fromDir) },
+    { ...lookAt(fromDir, final), settled: settledOf(fromDir) },
     place,
     final,
   );
-  bring(round.files, from, place, (error) => {
+  const gone = new Set<string>();
+  bring(round.files, filesOf(realpathSync(fromDir)), place, (error, { path }) => {
     // A file that went away while the app runs is the next round's to see.
     if (final) throw error;
+    gone.add(path);
   });
-  if (existsSync(manifestOf(fromDir))) {
-    writeWhole(manifestOf(generationDir), readFileSync(manifestOf(fromDir), "utf8"));
-  }
-  endRound(round, place, final);
-  if (final) verifyRound(scan(from).manifest, place);
-  return round.copied;
+  copyManifest(fromDir, generationDir);
+  const came = new Set(round.files.map(({ path }) => path).filter((path) => !gone.has(path)));
+  return endRound(round, place, final, (path) => came.has(path));
+}
+
+function copyManifest(fromDir: string, generationDir: string): void {
+  const [from, to] = [manifestOf(fromDir), manifestOf(generationDir)];
+  if (!existsSync(from)) return;
+  const text = readFileSync(from, "utf8");
+  if (!existsSync(to) || readFileSync(to, "utf8") !== text) writeWhole(to, text);
 }

@@ -103,7 +103,8 @@ async function give(
   streams++;
   try {
     const { directory, release } = await sourceOf(clusterId, order);
-    const given = await giveFolder({ fromDir: directory, pieces: order.pieces, release });
+    const { pieces, final } = order;
+    const given = await giveFolder({ fromDir: directory, pieces, final, release });
     try {
       response.writeHead(200, { "content-type": "application/octet-stream" });
       await pour(response, {

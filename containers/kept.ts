@@ -45,9 +45,7 @@ export async function takeKept(store: ClusterStore, ref: ContainerRef): Promise<
     const [old, fresh] = [generationDir(from), generationDir(ref)];
     const isThere = existsSync(old) && !existsSync(fresh);
     if (isThere) {
-      for (const name of ["scanned-at", "partial"]) {
-        rmSync(join(old, name), { recursive: true, force: true });
-      }
+      rmSync(join(old, "partial"), { recursive: true, force: true });
       rmSync(manifestOf(old), { force: true });
       renameSync(old, fresh);
     }

@@ -36,7 +36,7 @@ export async function startSource(fromDir: string): Promise<TestSource> {
     const work = async (): Promise<void> => {
       const pieces = (await bodyOf(incoming)) as readonly Piece[] | null;
       source.asked.push(pieces);
-      const chunks = give({ kind: "give", fromDir, pieces, release: RELEASE });
+      const chunks = give({ kind: "give", fromDir, pieces, final: false, release: RELEASE });
       const next = async (): Promise<Unsealed | null> => {
         const { value } = chunks.next();
         source.made += (value as Unsealed | undefined)?.bytes.length ?? 0;

@@ -10,12 +10,20 @@ const file = (path: string, size = 1): Entry => ({
   type: "file",
   size,
   mtimeMs: 1,
-  ctimeMs: 1,
+  ctimeUs: 1,
+  inode: 1,
   mode: 0o644,
   target: "",
 });
 const folder = (path: string): Entry => ({ ...file(path, 0), type: "directory" });
-const link = (path: string, target: string): Entry => ({ ...file(path, 0), type: "link", target });
+const link = (path: string, target: string): Entry => ({
+  ...file(path, 0),
+  type: "link",
+  mode: 0,
+  target,
+});
+
+const name = (path: string, target: string): Entry => ({ ...link(path, target), type: "name" });
 
 function faultOf(entries: readonly unknown[], limits = MANIFEST_LIMITS): string | null {
   const reader = createManifestReader(limits);
@@ -27,10 +35,21 @@ function faultOf(entries: readonly unknown[], limits = MANIFEST_LIMITS): string 
 }
 
 describe("a path", () => {
-  it.each(["a", "a/b", "ü\n", ".env", "...", "a/..b", " ", "-rf", "C:\\x", "\u{1f600}"])(
-    "%j is fine",
-    (path) => expect(pathFault(path)).toBeNull(),
-  );
+  it.each([
+    "a",
+    "a/b",
+    "ü\n",
+    ".env",
+    "...",
+    "a/..b",
+    " ",
+    "-rf",
+    "C:\\x",
+    "\u{1f600}",
+    "\udcff",
+    "\udce9t\udce9",
+    "\udced\udca0\udc80",
+  ])("%j is fine", (path) => expect(pathFault(path)).toBeNull());
 
   it.each([
     ["", "no path"],
@@ -45,6 +64,12 @@ describe("a path", () => {
     ["a/./b", '"."'],
     ["a\0b", "character"],
     ["\ud800", "character"],
+    ["\udc41", "character"],
+    ["\udd00", "character"],
+    // A second way to write "é", "€" and an astral one.
+    ["\udcc3\udca9", "character"],
+    ["\udcff\udce2\udc82\udcac", "character"],
+    ["\udcf0\udc9f\udc98\udc80", "character"],
     ["x".repeat(256), "255 bytes"],
     ["ü".repeat(128), "255 bytes"],
     ["x/".repeat(2_000), "3800 bytes"],
@@ -67,7 +92,14 @@ describe("a path", () => {
 describe("a manifest", () => {
   it("is taken when each folder comes before what is in it", () => {
     const reader = createManifestReader();
-    const entries = [folder("a"), file("a/b"), link("a/c", "/etc"), folder("b"), file("z")];
+    const entries = [
+      folder("a"),
+      file("a/b"),
+      link("a/c", "/etc"),
+      folder("b"),
+      file("z"),
+      name("z2", "z"),
+    ];
     for (const entry of entries) expect(reader.take(entry)).toBeNull();
     expect(reader.manifest).toEqual(entries);
   });
@@ -97,6 +129,10 @@ describe("a manifest", () => {
     ["a mode with more than permissions", [{ ...file("a"), mode: 0o10644 }], "mode"],
     ["a folder with a size", [{ ...folder("a"), size: 1 }], "has a size"],
     ["a file with a target", [{ ...file("a"), target: "b" }], "has a target"],
+    ["a link with a mode", [{ ...link("a", "b"), mode: 0o777 }], "mode of its own"],
+    ["a second name of nothing", [name("b", "a")], "no file"],
+    ["a second name of a link", [link("a", "/etc/passwd"), name("b", "a")], "no file"],
+    ["a second name of what is outside", [file("a"), name("b", "/a")], "no file"],
     ["a link to nothing", [link("a", "")], "target"],
     ["a link to a name with NUL", [link("a", "b\0")], "target"],
     ["a huge file", [file("a", MANIFEST_LIMITS.maxBytes + 1)], "bytes"],

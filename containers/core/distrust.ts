@@ -25,8 +25,23 @@ const MAX_PATH_BYTES = 3_800;
 const MAX_NAME_BYTES = 255;
 const MAX_TARGET_BYTES = 4_095;
 
-/** A lone surrogate would be written as another character, and so under another name. */
-const UNWRITABLE = /[\0\p{Surrogate}]/u;
+/**
+ * No name has a zero. A lone surrogate is a byte that is part of no character (`file-names.ts`); others, or
+ * bytes that together are a character, would be a second way to write a name.
+ */
+const UNWRITABLE = new RegExp(
+  [
+    String.raw`[\0\ud800-\udc7f\udd00-\udfff]`,
+    String.raw`[\udcc2-\udcdf][\udc80-\udcbf]`,
+    String.raw`\udce0[\udca0-\udcbf][\udc80-\udcbf]`,
+    String.raw`[\udce1-\udcec\udcee\udcef][\udc80-\udcbf]{2}`,
+    String.raw`\udced[\udc80-\udc9f][\udc80-\udcbf]`,
+    String.raw`\udcf0[\udc90-\udcbf][\udc80-\udcbf]{2}`,
+    String.raw`[\udcf1-\udcf3][\udc80-\udcbf]{3}`,
+    String.raw`\udcf4[\udc80-\udc8f][\udc80-\udcbf]{2}`,
+  ].join("|"),
+  "u",
+);
 
 /** Of a path inside a folder: relative, no way up, nothing that names a thing twice. */
 export function pathFault(path: unknown): string | null {
@@ -48,13 +63,17 @@ const isCount = (value: unknown): value is number =>
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value);
 
 function shapeFault(entry: Entry): string | null {
-  const { type, size, mtimeMs, ctimeMs, mode, target } = entry;
-  if (!["file", "directory", "link"].includes(type)) return "its type is unknown";
-  if (!isCount(size) || !isTime(mtimeMs) || !isTime(ctimeMs))
+  const { type, size, mtimeMs, ctimeUs, inode, mode, target } = entry;
+  if (!["file", "directory", "link", "name"].includes(type)) return "its type is unknown";
+  if (![size, inode].every(isCount) || ![mtimeMs, ctimeUs].every(isTime)) {
     return "its size or time is no number";
+  }
   if (!isCount(mode) || mode > 0o7777) return "its mode is no mode";
   if (typeof target !== "string") return "its target is no text";
   if (type !== "file" && size !== 0) return "it is no file and has a size";
+  if ((type === "link" || type === "name") && mode !== 0) return "it has a mode of its own";
+  // The first name of a file is looked for among those that came before.
+  if (type === "name") return null;
   if (type !== "link") return target === "" ? null : "it is no link and has a target";
   if (target === "" || UNWRITABLE.test(target) || utf8Bytes(target) > MAX_TARGET_BYTES) {
     return "its target is none";
@@ -62,11 +81,14 @@ function shapeFault(entry: Entry): string | null {
   return null;
 }
 
+/** As a release before this one wrote it: without what a later write shows in. */
+type OlderEntry = Omit<Entry, "ctimeUs" | "inode"> & Partial<Entry>;
+
 /** Only what we know: a stranger's object may have more, or inherit it. */
 function entryOf(value: unknown): Entry | null {
   if (typeof value !== "object" || value === null) return null;
-  const { path, type, size, mtimeMs, ctimeMs, mode, target } = value as Entry;
-  return { path, type, size, mtimeMs, ctimeMs, mode, target };
+  const { path, type, size, mtimeMs, ctimeUs = 0, inode = 0, mode, target } = value as OlderEntry;
+  return { path, type, size, mtimeMs, ctimeUs, inode, mode, target };
 }
 
 export interface ManifestReader {
@@ -82,12 +104,14 @@ export interface ManifestReader {
 export function createManifestReader(limits: ManifestLimits = MANIFEST_LIMITS): ManifestReader {
   const manifest: Entry[] = [];
   const folders = new Set<string>();
+  const files = new Set<string>();
   let bytes = 0;
   const faultOf = (entry: Entry): string | null => {
     const last = manifest.at(-1);
     if (last && byPath(last, entry) >= 0) return "it is there twice, or not in its order";
     const parent = entry.path.slice(0, Math.max(0, entry.path.lastIndexOf("/")));
     if (parent !== "" && !folders.has(parent)) return "what it is in is no folder";
+    if (entry.type === "name" && !files.has(entry.target)) return "what it names is no file";
     if (manifest.length >= limits.maxEntries) return `there are more than ${limits.maxEntries}`;
     if (bytes + entry.size > limits.maxBytes) {
       return `the files have more than ${limits.maxBytes} bytes`;
@@ -104,6 +128,7 @@ export function createManifestReader(limits: ManifestLimits = MANIFEST_LIMITS): 
       manifest.push(entry);
       bytes += entry.size;
       if (entry.type === "directory") folders.add(entry.path);
+      if (entry.type === "file") files.add(entry.path);
       return null;
     },
   };

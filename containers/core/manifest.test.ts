@@ -10,7 +10,9 @@ import {
   isSame,
   type Manifest,
   totalBytes,
-  unsure,
+  isSettled,
+  mayBeDirty,
+  stampOf,
 } from "./manifest";
 
 const file = (path: string, size = 1, mtimeMs = 1, mode = 0o644): Entry => ({
@@ -18,7 +20,8 @@ const file = (path: string, size = 1, mtimeMs = 1, mode = 0o644): Entry => ({
   type: "file",
   size,
   mtimeMs,
-  ctimeMs: 0,
+  ctimeUs: 0,
+  inode: 1,
   mode,
   target: "",
 });
@@ -117,27 +120,50 @@ describe("difference", () => {
     );
   });
 
-  it("doubts files written shortly before the scan, or whose inode changed since", () => {
-    const at = 1_000_000;
-    const sure = { ...file("sure", 1, at - 60_000), ctimeMs: at - 50_000 };
-    const mapped = { ...sure, path: "mapped", mtimeMs: at - 30_000, ctimeMs: at - 30_000 };
-    const released = { ...mapped, path: "released" };
-    const setBack = { ...sure, path: "set back", ctimeMs: at + 5_000 };
-    const all = [folder("a"), link("l", "sure"), mapped, released, setBack, sure];
-    expect(unsure(all, at, [released, { ...mapped, mtimeMs: at - 70_000 }, setBack])).toEqual([
-      mapped,
-      setBack,
-    ]);
-  });
-
   it("counts bytes", () => {
     expect(totalBytes([file("a", 3), folder("b"), file("b/c", 4)])).toBe(7);
   });
 });
 
+describe("a file", () => {
+  const nowUs = 1_000_000_000_001;
+  const at = (agoUs: number, mtimeAgoMs = agoUs / 1_000): Entry => ({
+    ...file("x", 1, Math.floor(nowUs / 1_000 - mtimeAgoMs)),
+    ctimeUs: nowUs - agoUs,
+  });
+
+  it("is settled when a later write would have another time, however coarse the clock is", () => {
+    const look = { scannedAtUs: nowUs, isFlushed: true };
+    expect(isSettled(at(25_000), look)).toBe(true);
+    expect(isSettled(at(15_000), look)).toBe(false);
+    expect(isSettled(at(-5_000), look)).toBe(false);
+    // Whole milliseconds: a clock of seconds, perhaps.
+    expect(isSettled(at(25_001), look)).toBe(false);
+    expect(isSettled(at(3_000_001), look)).toBe(true);
+  });
+
+  it("that may be written through a mapping is settled once that was flushed, or long after", () => {
+    const look = { scannedAtUs: nowUs, isFlushed: false };
+    expect(isSettled(at(25_000), look)).toBe(false);
+    expect(isSettled(at(25_000, 50_000), look)).toBe(true);
+  });
+
+  it("may be dirty when it was written lately, and not by the release", () => {
+    const [late, old] = [at(1_000_000), { ...at(50_000_000), path: "old" }];
+    const released = { ...late, path: "released" };
+    const all = [folder("a"), link("l", "x"), old, released, late];
+    expect(mayBeDirty(all, nowUs, [released, { ...late, mtimeMs: 7 }])).toEqual([late]);
+  });
+
+  it("has another stamp when its inode is another or has changed", () => {
+    const stamps = [at(1), at(2), { ...at(1), inode: 7 }].map(stampOf);
+    expect(new Set(stamps).size).toBe(3);
+  });
+});
+
 describe("changedSince()", () => {
   it("names files of that very moment and later ones, whatever their own time says", () => {
-    const at = (path: string, ctimeMs: number): Entry => ({ ...file(path), ctimeMs });
+    const at = (path: string, ms: number): Entry => ({ ...file(path), ctimeUs: ms * 1_000 });
     const manifest = [at("before", 99), at("then", 100), at("after", 101), folder("folder")];
     expect(changedSince(manifest, 100).map(({ path }) => path)).toEqual(["then", "after"]);
   });

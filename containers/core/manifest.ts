@@ -1,22 +1,29 @@
 /** One thing in a folder. */
 export interface Entry {
-  /** Relative, `/` between parts. */
+  /** Relative, `/` between parts; a byte that is no UTF-8 is a lone surrogate, U+DC80 to U+DCFF. */
   readonly path: string;
-  readonly type: "file" | "directory" | "link";
+  /** `name`: a further name of a file, which is the first of its names. */
+  readonly type: "file" | "directory" | "link" | "name";
   /** Bytes; 0 for what is no file. */
   readonly size: number;
   /** Whole milliseconds since the epoch; 0 for what is no file: a folder's time says nothing. */
   readonly mtimeMs: number;
-  /** When its inode last changed, which no app can set back; 0 for what is no file. */
-  readonly ctimeMs: number;
-  /** Permission bits; 0 for links, which have none. */
+  /** When its inode last changed, in microseconds, which no app can set back; 0 for what is no file. */
+  readonly ctimeUs: number;
+  /** Which inode it is in its file system; 0 for what is no file. */
+  readonly inode: number;
+  /** Permission bits; 0 for links and names, which have none of their own. */
   readonly mode: number;
-  /** Where a link points; "" for what is no link. */
+  /** Where a link points, or the first name of a file; "" for what is neither. */
   readonly target: string;
 }
 
-/** Clocks of file systems are coarse: a write may fall into the same tick as the scan that misses it. */
-const TICK_MS = 2_000;
+/**
+ * Clocks of file systems are coarse: a write may fall into the same tick as the scan that misses it.
+ * Those that date in fractions of a millisecond tick with the kernel, each 10 ms at least.
+ */
+const FINE_TICK_US = 20_000;
+const COARSE_TICK_US = 2_000_000;
 /**
  * A write through a mapping is dated when it makes a clean page dirty; later ones into that page are
  * not, until the kernel has written it out: after 30 s, looked at each 5 s, by default.
@@ -63,22 +70,45 @@ export function difference(source: Manifest, target: Manifest): Difference {
   return { write, remove, chmod };
 }
 
+/** What changes whenever a file is written, replaced, renamed or its times are set. */
+export function stampOf({ inode, ctimeUs }: Entry): string {
+  return `${inode}.${ctimeUs}`;
+}
+
+/** When a source was looked at, by the clock of its file system. */
+export interface LookedAt {
+  readonly scannedAtUs: number;
+  /** What was written to shortly before had been written out first, so that later writes are dated. */
+  readonly isFlushed: boolean;
+}
+
 /**
- * Files that may have been written since a scan at `scannedAtMs`, by the same clock, without a sign in
- * size and time. Those with the time that the release gave them have not been written since then.
+ * Whether each write into a file after that look shows in its stamp, so that it need not be read again
+ * as long as that is the same.
  */
-export function unsure(
+export function isSettled(
+  { ctimeUs, mtimeMs }: Entry,
+  { scannedAtUs, isFlushed }: LookedAt,
+): boolean {
+  const tickUs = ctimeUs % 1_000 === 0 ? COARSE_TICK_US : FINE_TICK_US;
+  const isDated = isFlushed || mtimeMs < scannedAtUs / 1_000 - DIRTY_MS;
+  return ctimeUs < scannedAtUs - tickUs && isDated;
+}
+
+/**
+ * Files that may have pages which are written through a mapping without a sign. Those with the time
+ * that the release gave them have not been written since then.
+ */
+export function mayBeDirty(
   manifest: Manifest,
-  scannedAtMs: number,
+  scannedAtUs: number,
   released: Manifest,
 ): readonly Entry[] {
+  const sinceMs = scannedAtUs / 1_000 - DIRTY_MS;
+  const recent = manifest.filter(({ type, mtimeMs }) => type === "file" && mtimeMs >= sinceMs);
+  if (recent.length === 0) return recent;
   const given = new Map(released.map(({ path, mtimeMs }) => [path, mtimeMs]));
-  return manifest.filter(
-    ({ path, type, mtimeMs, ctimeMs }) =>
-      type === "file" &&
-      (ctimeMs >= scannedAtMs - TICK_MS ||
-        (mtimeMs >= scannedAtMs - DIRTY_MS && mtimeMs !== given.get(path))),
-  );
+  return recent.filter(({ path, mtimeMs }) => mtimeMs !== given.get(path));
 }
 
 /**
@@ -86,7 +116,7 @@ export function unsure(
  * coarse their clock is, it is the same.
  */
 export function changedSince(manifest: Manifest, sinceMs: number): readonly Entry[] {
-  return manifest.filter(({ type, ctimeMs }) => type === "file" && ctimeMs >= sinceMs);
+  return manifest.filter(({ type, ctimeUs }) => type === "file" && ctimeUs >= sinceMs * 1_000);
 }
 
 export function isSame(source: Manifest, target: Manifest): boolean {

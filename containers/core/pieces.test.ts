@@ -9,7 +9,8 @@ const file = (path: string, size: number): Entry => ({
   type: "file",
   size,
   mtimeMs: 1,
-  ctimeMs: 1,
+  ctimeUs: 1,
+  inode: 1,
   mode: 0o644,
   target: "",
 });

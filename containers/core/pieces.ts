@@ -48,12 +48,13 @@ function* piecesOf(entry: Entry): Generator<WantedPiece> {
   }
 }
 
-/** Bytes of a text in UTF-8. */
+/** Bytes of a text in UTF-8; of a byte that is part of no character, one (`file-names.ts`). */
 export function utf8Bytes(text: string): number {
   let bytes = 0;
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    const isOne = code < 0x80 || (code >= 0xdc80 && code <= 0xdcff);
+    bytes += isOne ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
   }
   return bytes;
 }
