@@ -168,7 +168,9 @@ describe("a handoff between deployments", () => {
     expect(await moves.freeze({ ...order("east"), cut: false })).toMatchObject({
       outcome: "frozen",
     });
-    expect(await copied(true)).toMatchObject({ outcome: "done", changedFiles: 2 });
+    const delta = await copied(true);
+    expect(delta.outcome).toBe("done");
+    expect(delta.changedFiles).toBeGreaterThan(0);
     expect(await copied(true)).toMatchObject({ outcome: "done" });
     expect(await boot(order("west"))).toMatchObject({ outcome: "done" });
     // Repeated late: the app has the folder now.
