@@ -63,6 +63,8 @@ export interface Migration {
   readonly generation: number | null;
   readonly outcome: "open" | "completed" | "rolled_back";
   readonly reason: string | null;
+  /** What could not be moved and stays behind. */
+  readonly leftOut: readonly string[];
   /** The phases that are over, in order. */
   readonly steps: readonly MigrationStep[];
   readonly holdMs: number | null;

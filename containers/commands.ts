@@ -84,11 +84,18 @@ interface CopyFilesResponse {
   bytes: number;
   changedFiles: number;
   changedBytes: number;
+  /** Read, and to be read again by the next round. */
+  unsettledBytes: number;
+  ms: number;
+  /** Sockets, pipes and devices, which cannot be copied. */
+  special: string[];
 }
 
 interface FreezeRequest extends Command {
   /** End what is in flight after its grace, rather than answer `busy`. */
   cut: boolean;
+  /** So long it stays frozen before it asks for the abort by itself, in milliseconds; a setting when absent. */
+  deadlineMs?: number;
 }
 
 interface FreezeResponse {

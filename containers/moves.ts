@@ -12,6 +12,7 @@ import { callOffCopy, copyRound } from "./copies";
 import { isLive } from "./core/lifecycle";
 import { isLeftOver, mayBoot, type RouteCommand, type RouteEffect } from "./core/route";
 import { type ContainerRef, markerOf } from "./drivers/driver";
+import { shown } from "./file-names";
 import { filesChanged, removeFolder } from "./files";
 import {
   closeGenerationDir,
@@ -141,9 +142,17 @@ export interface CopyOutcome extends CommandOutcome {
   readonly bytes: number;
   readonly changedFiles: number;
   readonly changedBytes: number;
+  readonly unsettledBytes: number;
+  readonly ms: number;
+  readonly special: string[];
 }
 
-const COPIED_NOTHING = { files: 0, bytes: 0, changedFiles: 0, changedBytes: 0 };
+const COPIED_NOTHING = {
+  ...{ files: 0, bytes: 0, changedFiles: 0, changedBytes: 0, unsettledBytes: 0, ms: 0 },
+  special: [],
+};
+/** For people: a folder of a thousand sockets needs no thousand names. */
+const MAX_NAMED = 100;
 
 /** One round of the copy, drawn by the destination into its own folder of this generation. */
 export async function copyFiles(
@@ -157,6 +166,7 @@ export async function copyFiles(
   }
   const ref = refOf(command, generation);
   const order = { replId, migrationId, generation, fromCluster, final };
+  const begun = performance.now();
   const { special, release, ...copied } = await copyRound(ref, order, async () => {
     const booted = await store.container(replId, generation);
     // Repeated late: a container that runs has files of its own by now.
@@ -166,14 +176,20 @@ export async function copyFiles(
   });
   await failpoint(`containers.${final ? "copy_delta" : "copy_files"}.copied`, replId);
   if (release) await store.putRelease(replId, generation, release);
-  const reason = special.length > 0 ? `left out: ${special.slice(0, 10).join(", ")}` : "";
-  return { ...copied, outcome: "done", reason };
+  const ms = performance.now() - begun;
+  return { ...copied, ...DONE, ms, special: special.slice(0, MAX_NAMED).map(shown) };
+}
+
+interface FreezeCommand extends MoveCommand {
+  readonly cut: boolean;
+  /** Until it asks for the abort; the setting's when absent. */
+  readonly deadlineMs?: number;
 }
 
 const freezing = new Map<string, Promise<FreezeOutcome>>();
 
 /** Holds the repl's requests and stops its container. Repeated while it runs, it is one freeze. */
-export async function freeze(command: MoveCommand & { cut: boolean }): Promise<FreezeOutcome> {
+export async function freeze(command: FreezeCommand): Promise<FreezeOutcome> {
   const key = `${command.clusterId}/${command.replId}/${command.generation}`;
   const under = freezing.get(key);
   if (under) return await under;
@@ -182,14 +198,15 @@ export async function freeze(command: MoveCommand & { cut: boolean }): Promise<F
   return await started;
 }
 
-async function freezeOnce(command: MoveCommand & { cut: boolean }): Promise<FreezeOutcome> {
+async function freezeOnce(command: FreezeCommand): Promise<FreezeOutcome> {
   const { clusterId, replId, generation, migrationId } = command;
+  const { deadlineMs = config().freezeDeadlineMs } = command;
   const store = clusterStore(clusterId);
   const change = await decideInformed(
     store,
     replId,
     { kind: "freeze", generation },
-    { migrationId, freezeDeadline: new Date(Date.now() + config().freezeDeadlineMs) },
+    { migrationId, freezeDeadline: new Date(Date.now() + deadlineMs) },
   );
   if (change.outcome === "refused") {
     return { outcome: "refused", wasRunning: false, reason: change.reason };
@@ -221,7 +238,7 @@ async function soon<T>(key: string, work: () => Promise<T>): Promise<T | null> {
 async function stopFrozen(
   store: ClusterStore,
   ref: ContainerRef,
-  { replId, generation, cut }: MoveCommand & { cut: boolean },
+  { replId, generation, cut }: FreezeCommand,
   version: number,
 ): Promise<FreezeOutcome> {
   const container = await store.container(replId, ref.generation);

@@ -55,8 +55,23 @@ export interface Verified extends CommandResult {
 }
 
 type Stage = Command & { readonly name: string; readonly owner: string; readonly peer: string };
+/** One round of a copy, as its destination has seen it. */
+export interface Copied extends CommandResult {
+  readonly bytes: number;
+  readonly changedFiles: number;
+  readonly changedBytes: number;
+  readonly unsettledBytes: number;
+  readonly ms: number;
+  /** What cannot be moved. */
+  readonly special: readonly string[];
+}
+
 type CopyFiles = Command & { readonly fromCluster: string; readonly final: boolean };
-type Freeze = Command & { readonly cut: boolean };
+type Freeze = Command & {
+  readonly cut: boolean;
+  /** So long the source stays frozen before it asks for the abort by itself. */
+  readonly deadlineMs: number;
+};
 type Seal = Command & { readonly release: number };
 type Leased = Command & { readonly leaseMs: number };
 type Tombstone = Command & { readonly to: string };
@@ -72,7 +87,7 @@ export interface ClusterClient {
   /** What lives there, by id; an empty page is the last. */
   survey(page: SurveyPage): Promise<{ readonly items: readonly Surveyed[] }>;
   stage(command: Stage): Promise<CommandResult>;
-  copyFiles(command: CopyFiles): Promise<CommandResult>;
+  copyFiles(command: CopyFiles): Promise<Copied>;
   freeze(command: Freeze): Promise<Frozen>;
   /** Done means that the source has the release that was copied, and takes no other. */
   seal(command: Seal): Promise<CommandResult>;
@@ -105,12 +120,16 @@ export function clusterClient(clusterId: string, timeoutMs: number): ClusterClie
     async (order: C): Promise<CommandResult> =>
       toResult(await call(order));
   const verify = send("verify", (order: Leased) => containers.verify(order));
+  const copyFiles = send("copyFiles", (order: CopyFiles) => containers.copyFiles(order));
   const drainOld = send("drainOld", (order: DrainOld) => containers.drainOld(order));
   return {
     inspect: send("inspect", (order: Command) => containers.inspect(order)),
     survey: send("survey", (page: SurveyPage) => containers.survey(page)),
     stage: result(send("stage", (order: Stage) => containers.stage(order))),
-    copyFiles: result(send("copyFiles", (order: CopyFiles) => containers.copyFiles(order))),
+    copyFiles: async (order) => {
+      const copied = await copyFiles(order);
+      return { ...copied, ...toResult(copied) };
+    },
     freeze: send("freeze", (order: Freeze) => containers.freeze(order)),
     seal: result(send("seal", (order: Seal) => containers.seal(order))),
     boot: result(send("boot", (order: Leased) => containers.boot(order))),

@@ -91,7 +91,8 @@ class Drive {
     private readonly driving: Driving,
     private readonly traceparent: string,
   ) {
-    this.work = { row, bootLeaseUntil: null, release: 0, policy: "auto" };
+    const copying = { rounds: [], lastBegunAt: null };
+    this.work = { row, bootLeaseUntil: null, release: 0, policy: "auto", copying };
     this.state = enter(row.phase, row.mode);
   }
 
@@ -181,15 +182,22 @@ class Drive {
     const { driving } = this;
     const { row } = this.work;
     if (row.frozenAt !== null) return undefined;
-    if (this.state.mode !== "asleep") {
-      this.pass ??= driving.freezeGate();
-      const raced = await driving.control.race(this.pass.entered, this.listenFor());
-      if ("interrupted" in raced && raced.interrupted !== "time") {
-        return interrupted(raced.interrupted);
-      }
-    }
+    const hindrance = await this.awaitTurn();
+    if (hindrance) return hindrance;
     row.frozenAt = new Date(driving.outside.now());
     return (await this.recordTry()) ? undefined : { letGo: "lost" };
+  }
+
+  /**
+   * What sleeps has nothing to boot while it is held; and nobody shall wait as long as a stop-copy
+   * takes.
+   */
+  private async awaitTurn(): Promise<Outcome | LetGo | undefined> {
+    if (this.state.mode === "asleep" || this.state.mode === "stop-copy") return undefined;
+    this.pass ??= this.driving.freezeGate();
+    const raced = await this.driving.control.race(this.pass.entered, this.listenFor());
+    if (!("interrupted" in raced) || raced.interrupted === "time") return undefined;
+    return interrupted(raced.interrupted);
   }
 
   leaveGate(): void {
@@ -270,7 +278,7 @@ class Drive {
 
   private learn(outcome: Outcome, before: State, after: State): void {
     const { row } = this.work;
-    const { from, fromGeneration, generation, seq } = outcome.facts ?? {};
+    const { from, fromGeneration, generation, seq, freezeMs } = outcome.facts ?? {};
     Object.assign(this.facts, outcome.facts);
     if (after.mode !== null && after.mode !== before.mode) this.facts.mode = after.mode;
     row.from = from ?? row.from;
@@ -278,6 +286,7 @@ class Drive {
     row.generation = generation ?? row.generation;
     row.mode = after.mode;
     row.seq = seq ?? row.seq;
+    row.freezeMs = freezeMs ?? row.freezeMs;
     if (after.phase === "aborting" && before.phase !== "aborting" && outcome.reason) {
       this.facts.reason = outcome.reason;
     }
@@ -299,7 +308,7 @@ class Drive {
   }
 
   private tooLate(effect: Effect): Outcome {
-    return this.leaseLeftMs(effect) === undefined ? heldTooLong() : { event: "lease_over" };
+    return this.leaseLeftMs(effect) === undefined ? this.heldTooLong() : { event: "lease_over" };
   }
 
   /** The destination of an aborted move is waited for so long; then nothing runs there by itself. */
@@ -310,7 +319,16 @@ class Drive {
 
   private freezeLeftMs(): number | undefined {
     const frozenAtMs = this.work.row.frozenAt?.getTime() ?? null;
-    return freezeLeftMs(this.state.phase, frozenAtMs, this.driving.outside.now());
+    const now = this.driving.outside.now();
+    return freezeLeftMs(this.state.phase, frozenAtMs, now, this.freezeMs());
+  }
+
+  private freezeMs(): number {
+    return this.work.row.freezeMs ?? FREEZE_DEADLINE_MS;
+  }
+
+  private heldTooLong(): Outcome {
+    return { event: "expired", reason: `requests were held for ${this.freezeMs()} ms` };
   }
 
   private listenFor(): readonly Interruption[] {
@@ -340,10 +358,6 @@ function interrupted(interruption: Interruption): Outcome | LetGo {
 
 function aborted(): Outcome {
   return { event: "found_aborted", reason: "aborted at the authority" };
-}
-
-function heldTooLong(): Outcome {
-  return { event: "expired", reason: `requests were held for ${FREEZE_DEADLINE_MS} ms` };
 }
 
 function messageOf(error: unknown): string {

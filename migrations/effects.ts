@@ -1,9 +1,10 @@
 import type { Authority } from "./authority";
-import type { ClusterClient, Command, CommandResult } from "./cluster-client";
-import { bootLeaseMs, commitBy, TIMEOUT_MS } from "./core/limits";
-import type { Effect, Event } from "./core/migration";
+import type { ClusterClient, Command, CommandResult, Copied } from "./cluster-client";
+import { bootLeaseMs, commitBy, FREEZE_DEADLINE_MS, TIMEOUT_MS } from "./core/limits";
+import { type Effect, type Event, handsOver } from "./core/migration";
 import type { Moved } from "./core/moved-event";
 import { chooseMode, type Policy } from "./core/mode";
+import { outrunReason, type Round, stopDeadlineMs, verdictOf } from "./core/rounds";
 import type { Facts, MigrationRow } from "./store";
 
 /** One answer of a drain: short enough that the coordinator notices its own shutdown. */
@@ -39,19 +40,27 @@ export interface Work {
   release: number;
   /** From `open_migration` to `choose_mode`. */
   policy: Policy;
+  /** The rounds of the copy that this coordinator has seen, and when the last began. */
+  copying: { readonly rounds: readonly Round[]; readonly lastBegunAt: number | null };
 }
 
 type CarryOut = (work: Work, outside: Outside, traceparent: string) => Promise<Outcome>;
 
 const DONE: Outcome = { event: "done" };
 
-function command(work: Work, effect: Effect, clusterId: string, at: At): Command {
+function command(
+  work: Work,
+  effect: Effect,
+  clusterId: string,
+  at: At,
+  timeoutMs = TIMEOUT_MS[effect],
+): Command {
   return {
     clusterId,
     replId: work.row.replId,
     migrationId: work.row.id,
     generation: work.row.generation ?? 0,
-    deadline: new Date(at.outside.now() + TIMEOUT_MS[effect]).toISOString(),
+    deadline: new Date(at.outside.now() + timeoutMs).toISOString(),
     traceparent: at.traceparent,
   };
 }
@@ -76,6 +85,55 @@ function send(effect: Effect, side: "from" | "to", call: Send): CarryOut {
 function toOutcome(effect: Effect, { outcome, reason }: CommandResult): Outcome {
   return outcome === "done" ? DONE : { event: "refused", reason: `${effect}: ${reason}` };
 }
+
+/** What a migration keeps of a copy besides that it is done. */
+function leftOut({ special }: Copied): Facts {
+  return { leftOut: [...special] };
+}
+
+/** Rounds while the app runs. They are not written down: who takes over measures anew. */
+const copyFiles: CarryOut = async (work, outside, traceparent) => {
+  const { to, from, mode } = work.row;
+  const client = outside.client(to, TIMEOUT_MS.copy_files);
+  const order = command(work, "copy_files", to, { outside, traceparent });
+  const begunAt = outside.now();
+  const copied = await client.copyFiles({ ...order, fromCluster: from, final: false });
+  if (copied.outcome === "refused") return toOutcome("copy_files", copied);
+  const { lastBegunAt } = work.copying;
+  const sinceMs = lastBegunAt === null ? null : begunAt - lastBegunAt;
+  const round: Round = { ...copied, sinceMs };
+  work.copying = { rounds: [...work.copying.rounds, round], lastBegunAt: begunAt };
+  const facts = leftOut(copied);
+  if (mode === "stop-copy") {
+    return { event: "done", facts: { ...facts, freezeMs: stopDeadlineMs(round) } };
+  }
+  // What does not run does not write, and what overlaps has nothing that it must keep.
+  if (mode !== "handoff") return { event: "done", facts };
+  const verdict = verdictOf(work.copying.rounds);
+  switch (verdict.kind) {
+    case "freeze":
+      return { event: "done", facts };
+    case "again":
+      return { event: "again" };
+    case "outrun": {
+      const { name, owner } = work.row;
+      const instead = `stele move ${name}.${owner} ${to} --mode stop-copy`;
+      return { event: "refused", facts, reason: outrunReason(verdict, instead) };
+    }
+  }
+};
+
+/** The last round: nobody writes any more. */
+const copyDelta: CarryOut = async (work, outside, traceparent) => {
+  const { to, from } = work.row;
+  const timeoutMs = Math.max(TIMEOUT_MS.copy_delta, freezeMsOf(work));
+  const client = outside.client(to, timeoutMs);
+  const order = command(work, "copy_delta", to, { outside, traceparent }, timeoutMs);
+  const copied = await client.copyFiles({ ...order, fromCluster: from, final: true });
+  return { ...toOutcome("copy_delta", copied), facts: leftOut(copied) };
+};
+
+const freezeMsOf = ({ row }: Work): number => row.freezeMs ?? FREEZE_DEADLINE_MS;
 
 const openMigration: CarryOut = async (work, { authority }, traceparent) => {
   const { id: migrationId, replId, from: there, to: toCluster, evacuationId } = work.row;
@@ -104,7 +162,11 @@ const freezeSource: CarryOut = async (work, outside, traceparent) => {
   const { from, cut, mode } = work.row;
   const client = outside.client(from, TIMEOUT_MS.freeze_source);
   const order = command(work, "freeze_source", from, { outside, traceparent });
-  const { outcome, wasRunning, reason } = await client.freeze({ ...order, cut });
+  const { outcome, wasRunning, reason } = await client.freeze({
+    ...order,
+    cut,
+    deadlineMs: freezeMsOf(work),
+  });
   switch (outcome) {
     case "frozen":
       return { event: wasRunning && mode === "asleep" ? "woke_up" : "done" };
@@ -212,13 +274,9 @@ export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
   stage_destination: send("stage_destination", "to", (client, order, { name, owner, from }) =>
     client.stage({ ...order, name, owner, peer: from }),
   ),
-  copy_files: send("copy_files", "to", (client, order, { from }) =>
-    client.copyFiles({ ...order, fromCluster: from, final: false }),
-  ),
+  copy_files: copyFiles,
   freeze_source: freezeSource,
-  copy_delta: send("copy_delta", "to", (client, order, { from }) =>
-    client.copyFiles({ ...order, fromCluster: from, final: true }),
-  ),
+  copy_delta: copyDelta,
   boot_destination: send("boot_destination", "to", (client, order, { mode }) =>
     client.boot({ ...order, leaseMs: bootLeaseMs(mode) }),
   ),
@@ -233,6 +291,6 @@ export const CARRY_OUT: Readonly<Record<Effect, CarryOut>> = {
   abort_placement: abortPlacement,
   unstage_destination: send("unstage_destination", "to", (client, order) => client.unstage(order)),
   thaw_source: send("thaw_source", "from", (client, order, { mode }) =>
-    client.thaw({ ...order, restart: mode === "handoff" }),
+    client.thaw({ ...order, restart: handsOver(mode) }),
   ),
 };

@@ -24,6 +24,8 @@ export interface MigrationRow {
   fromGeneration: number | null;
   generation: number | null;
   frozenAt: Date | null;
+  /** How long a freeze may last; null for the design's deadline. */
+  freezeMs: number | null;
   seq: number | null;
   traceparent: string;
   /** The evacuation that it is a move of. */
@@ -93,7 +95,7 @@ function toView(row: ViewRow): Migration {
 export async function find(id: string): Promise<Migration | null> {
   const row = await db.queryRow<ViewRow>`
     SELECT id, repl_id AS "replId", from_cluster AS "from", to_cluster AS "to", mode, phase,
-      generation, reason, cut, hold_ms AS "holdMs", created_at AS "createdAt",
+      generation, reason, cut, left_out AS "leftOut", hold_ms AS "holdMs", created_at AS "createdAt",
       committed_at AS "committedAt", finished_at AS "finishedAt",
       CASE WHEN phase IN ('completed', 'rolled_back') THEN phase ELSE 'open' END AS outcome,
       (SELECT jsonb_agg(jsonb_build_object('phase', phase, 'at', at, 'ms', ms) ORDER BY n)
@@ -106,7 +108,7 @@ export async function find(id: string): Promise<Migration | null> {
 export async function list(replId: string | null, open: boolean | null): Promise<Migration[]> {
   const rows = await db.queryAll<ViewRow>`
     SELECT id, repl_id AS "replId", from_cluster AS "from", to_cluster AS "to", mode, phase,
-      generation, reason, cut, hold_ms AS "holdMs", created_at AS "createdAt",
+      generation, reason, cut, left_out AS "leftOut", hold_ms AS "holdMs", created_at AS "createdAt",
       committed_at AS "committedAt", finished_at AS "finishedAt",
       CASE WHEN phase IN ('completed', 'rolled_back') THEN phase ELSE 'open' END AS outcome,
       (SELECT jsonb_agg(jsonb_build_object('phase', phase, 'at', at, 'ms', ms) ORDER BY n)
@@ -135,7 +137,7 @@ export async function claim(leaseOwner: string, limit: number): Promise<Migratio
     RETURNING id, repl_id AS "replId", name, owner, from_cluster AS "from", to_cluster AS "to",
       requested_mode AS "requestedMode", mode, cut, phase, attempts, reason,
       abort_requested AS "abortRequested", from_generation AS "fromGeneration", generation,
-      frozen_at AS "frozenAt", seq, traceparent, evacuation_id AS "evacuationId", resumed`;
+      frozen_at AS "frozenAt", freeze_ms AS "freezeMs", seq, traceparent, evacuation_id AS "evacuationId", resumed`;
 }
 
 export interface Held {
@@ -170,6 +172,10 @@ export interface Facts {
   reason?: string;
   /** How long requests were held, in milliseconds. */
   holdMs?: number;
+  /** How long its freeze may last, in milliseconds. */
+  freezeMs?: number;
+  /** What could not be moved. */
+  leftOut?: string[];
   published?: boolean;
 }
 
@@ -199,6 +205,8 @@ export async function advance({ id, leaseOwner, from, to, facts }: Advance): Pro
         seq = COALESCE(${facts.seq}, seq),
         reason = CASE WHEN ${to} <> 'switching' THEN COALESCE(reason, ${facts.reason}) END,
         hold_ms = COALESCE(hold_ms, ${facts.holdMs}),
+        freeze_ms = COALESCE(${facts.freezeMs}, freeze_ms),
+        left_out = COALESCE(${facts.leftOut}::text[], left_out),
         published_at = CASE WHEN ${facts.published ?? false} THEN clock_timestamp()
           ELSE published_at END,
         committed_at = CASE WHEN ${to} = 'switching' THEN clock_timestamp() ELSE committed_at END,

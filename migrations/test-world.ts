@@ -1,5 +1,5 @@
 import type { Authority } from "./authority";
-import type { ClusterClient, CommandResult } from "./cluster-client";
+import type { ClusterClient, CommandResult, Copied } from "./cluster-client";
 import type { Mode } from "./core/migration";
 import type { Policy } from "./core/mode";
 import type { Journal } from "./drive";
@@ -27,6 +27,8 @@ export interface TestWorldOptions {
   readonly release?: number;
   /** Called before and after each command and each question; may hang, which is a crash, or throw. */
   readonly interfere?: (name: string, when: "before" | "after") => Promise<void> | void;
+  /** What each round of the copy has to report; the last is said again. */
+  readonly rounds?: readonly Partial<Copied>[];
   /** Answers of `freeze` that are `busy` before one is not. */
   readonly busyFreezes?: number;
 }
@@ -47,6 +49,16 @@ export interface TestWorld {
 
 const GENERATION = 2;
 const done: CommandResult = { outcome: "done", reason: "" };
+
+const COPIED: Copied = {
+  ...done,
+  bytes: 1,
+  changedFiles: 1,
+  changedBytes: 1,
+  unsettledBytes: 0,
+  ms: 1,
+  special: [],
+};
 
 function refused(reason: string): CommandResult {
   return { outcome: "refused", reason };
@@ -124,6 +136,7 @@ type DestinationCommand = "stage" | "copyFiles" | "boot" | "verify" | "activate"
 
 function destinationClient(stage: Stage): Pick<ClusterClient, DestinationCommand> {
   const { source, destination, faults } = stage;
+  let copies = 0;
   const isStaged = (): boolean => destination.route === "staged" && GENERATION > destination.fence;
   return {
     stage: () =>
@@ -136,10 +149,11 @@ function destinationClient(stage: Stage): Pick<ClusterClient, DestinationCommand
       }),
     copyFiles: ({ final }) =>
       around(stage, final ? "copy delta" : "copy", () => {
-        if (!isStaged()) return refused("not staged");
+        if (!isStaged()) return { ...COPIED, ...refused("not staged") };
         if (final && source.running) faults.push("the delta was copied while the source ran");
         destination.hasFiles = true;
-        return done;
+        const { rounds = [] } = stage.options;
+        return { ...COPIED, ...rounds[Math.min(copies++, rounds.length - 1)] };
       }),
     boot: () =>
       around(stage, "boot", () => {
@@ -290,6 +304,7 @@ export function newRow(mode: Mode | null = null): MigrationRow {
     fromGeneration: null,
     generation: null,
     frozenAt: null,
+    freezeMs: null,
     seq: null,
     traceparent: "",
     evacuationId: null,

@@ -201,7 +201,7 @@ export function isSameRow(a: RouteRow, b: RouteRow): boolean {
 
 const ROUTE_STATES: readonly RouteState[] = ["none", "staged", "active", "frozen", "tombstone"];
 const STATUSES: readonly DecisionStatus[] = ["unknown", "open", "committed", "aborted"];
-const MODES: readonly (Mode | null)[] = [null, "asleep", "overlap", "handoff"];
+const MODES: readonly (Mode | null)[] = [null, "asleep", "overlap", "handoff", "stop-copy"];
 const PHASES: readonly Phase[] = [
   ...(["requested", "reserving", "preparing", "copying", "freezing", "delta", "booting"] as const),
   ...(["verifying", "switching", "draining", "cleaning", "completed"] as const),

@@ -9,7 +9,7 @@ import { duration } from "../format";
 const WATCH_MS = 10_000;
 /** The API's own wait, and the way there and back. */
 const WATCH_TIMEOUT_MS = WATCH_MS + 5_000;
-const MODES = ["asleep", "overlap", "handoff"];
+const MODES = ["asleep", "overlap", "handoff", "stop-copy"];
 const PHASE_COLUMN = 12;
 
 /** Follows a migration to its end; `onChange` hears of every new phase. */
@@ -40,13 +40,19 @@ const move: Command = {
   ],
   options: {
     undo: { doc: "back to the cluster that it came from" },
-    mode: { value: "mode", doc: "asleep, overlap or handoff; chosen from the app when left out" },
+    mode: {
+      value: "mode",
+      doc: "asleep, overlap, handoff or stop-copy; chosen from the app when left out",
+    },
     cut: { doc: "cut off requests that do not end within 2 s, instead of giving up as busy" },
     "no-wait": { doc: "return once the move is under way" },
   },
   more: [
     "  The move goes on when this is interrupted. The old cluster serves its last visitors after the",
     "  commit (draining), for a minute at most.",
+    "",
+    "  stop-copy is for apps that write faster than their files can be copied: the app stands still until",
+    "  all is copied. Visitors wait 10 s at most, then they get 503 with Retry-After.",
     "",
     "  --undo is another move, with what the app has written since. For a day its files stay where it was, so",
     "  that only what has changed is sent back.",
@@ -85,15 +91,31 @@ function show(context: Context, { steps }: Migration, seen: number): void {
 /** The last line: how it ended, and what visitors saw of it. */
 export function conclude(context: Pick<Context, "paint">, migration: Migration): string {
   const { paint } = context;
-  const { outcome, id, mode, generation, holdMs, reason, from, to } = migration;
+  const { outcome, id, mode, generation, reason, from, to } = migration;
   if (outcome === "open") return `under way: migration ${id}`;
   if (outcome === "rolled_back") {
     return `${paint.red("rolled back")}: ${reason ?? "no reason given"}; it is in ${from} as before`;
   }
   const total = totalMs(migration);
-  const held =
-    holdMs === null ? "nothing was held" : `requests were held for ${duration(holdMs)} at most`;
-  return `${paint.green("completed")} in ${duration(total)}: in ${to}, generation ${generation}, by ${mode}; ${held}`;
+  const line = `${paint.green("completed")} in ${duration(total)}: in ${to}, generation ${generation}, by ${mode}; ${pauseOf(migration)}`;
+  return [line, ...leftOutOf(context, migration)].join("\n");
+}
+
+function pauseOf({ holdMs, mode }: Migration): string {
+  if (holdMs === null) return "nothing was held";
+  if (mode === "stop-copy") return `it stood still for ${duration(holdMs)}`;
+  return `requests were held for ${duration(holdMs)} at most`;
+}
+
+/** A folder may hold a great many; the API names them. */
+const MAX_LEFT_OUT = 10;
+
+function leftOutOf({ paint }: Pick<Context, "paint">, { leftOut }: Migration): string[] {
+  if (leftOut.length === 0) return [];
+  const named = leftOut.slice(0, MAX_LEFT_OUT).map((path) => JSON.stringify(path));
+  const more = leftOut.length > named.length ? ` and ${leftOut.length - named.length} more` : "";
+  const what = "sockets, pipes and devices cannot be moved";
+  return [`${paint.yellow("left behind")}: ${named.join(", ")}${more}; ${what}`];
 }
 
 function totalMs({ createdAt, finishedAt, steps }: Migration): number {

@@ -155,6 +155,7 @@ const RANK: Readonly<Record<Mode | "unknown", number>> = {
   asleep: 0,
   overlap: 1,
   handoff: 2,
+  "stop-copy": 2,
   unknown: 3,
 };
 

@@ -39,14 +39,14 @@ export const TIMEOUT_MS: Readonly<Record<Effect, number>> = {
 
 /** A start that takes longer, while requests are held, comes too late anyway. */
 const HELD_LEASE_MS = 8_000;
-/** Nobody waits: as long as a start may take, and what follows it. */
+/** Nobody waits, or has long stopped waiting: as long as a start may take, and what follows it. */
 const UNHELD_LEASE_MS = 75_000;
 /** The clocks of two machines run apart, one that must stop a container may be busy. */
 const LEASE_MARGIN_MS = 2_000;
 
 /** How long a destination may run its container before the commit, from before it asked whether it may. */
 export function bootLeaseMs(mode: Mode | null): number {
-  return mode === "overlap" ? UNHELD_LEASE_MS : HELD_LEASE_MS;
+  return mode === "overlap" || mode === "stop-copy" ? UNHELD_LEASE_MS : HELD_LEASE_MS;
 }
 
 /** Until when a commit may count on a lease of which so much was left after `askedAtMs`. */
@@ -67,12 +67,13 @@ export function mayRetry(phase: Phase, attempts: number): boolean {
   return !isBeforeCommit(phase) || attempts < MAX_ATTEMPTS;
 }
 
-/** How much of the freeze deadline is left, in milliseconds; undefined where nothing is frozen. */
+/** How much of a freeze's deadline is left, in milliseconds; undefined where nothing is frozen. */
 export function freezeLeftMs(
   phase: Phase,
   frozenAtMs: number | null,
   nowMs: number,
+  deadlineMs: number = FREEZE_DEADLINE_MS,
 ): number | undefined {
   if (frozenAtMs === null || !isBeforeCommit(phase)) return undefined;
-  return Math.max(0, frozenAtMs + FREEZE_DEADLINE_MS - nowMs);
+  return Math.max(0, frozenAtMs + deadlineMs - nowMs);
 }

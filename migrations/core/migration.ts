@@ -34,9 +34,10 @@ export type Phase =
 
 /**
  * `asleep`: nothing runs now. `overlap`: the destination runs before the commit, the source drains
- * after it. `handoff`: one writer, so requests are held from the source's stop to the switch.
+ * after it. `handoff`: one writer, so requests are held from the source's stop to the switch, as long as
+ * a freeze may last. `stop-copy`: the same for what writes too much, and as long as the copy takes.
  */
-export type Mode = "asleep" | "overlap" | "handoff";
+export type Mode = "asleep" | "overlap" | "handoff" | "stop-copy";
 
 /** Work outside. Each is idempotent: what was done stays done when it is asked for again. */
 export type Effect =
@@ -93,6 +94,11 @@ export interface State {
   readonly effect: Effect | null;
 }
 
+const HANDOFF: readonly Phase[] = [
+  ...(["requested", "reserving", "preparing", "copying", "freezing", "delta", "booting"] as const),
+  ...(["verifying", "switching", "cleaning", "completed"] as const),
+];
+
 /** The way of a migration that succeeds; before the mode is chosen all ways are the same. */
 export const ROUTES: Readonly<Record<Mode, readonly Phase[]>> = {
   asleep: [
@@ -103,18 +109,8 @@ export const ROUTES: Readonly<Record<Mode, readonly Phase[]>> = {
     ...(["requested", "reserving", "preparing", "copying", "booting"] as const),
     ...(["verifying", "switching", "draining", "cleaning", "completed"] as const),
   ],
-  handoff: [
-    ...([
-      "requested",
-      "reserving",
-      "preparing",
-      "copying",
-      "freezing",
-      "delta",
-      "booting",
-    ] as const),
-    ...(["verifying", "switching", "cleaning", "completed"] as const),
-  ],
+  handoff: HANDOFF,
+  "stop-copy": HANDOFF,
 };
 
 const EFFECTS: Readonly<Record<Phase, readonly Effect[]>> = {
@@ -153,6 +149,11 @@ export function isBeforeCommit(phase: Phase): boolean {
 /** Visitors may be waiting at the source from its freeze until it thaws or forwards them. */
 export function mayHold({ phase, effect }: State): boolean {
   return HOLDING.includes(phase) && effect !== "publish_moved";
+}
+
+/** Something runs at the source until the freeze, and is to run at the destination after it. */
+export function handsOver(mode: Mode | null): boolean {
+  return mode === "handoff" || mode === "stop-copy";
 }
 
 /** The repl's home is the destination. */
@@ -264,6 +265,8 @@ export interface Migration {
   reason: string | null;
   /** Requests that would not finish in time are cut off. */
   cut: boolean;
+  /** What could not be moved and stays behind: sockets, pipes and devices, 100 at most. */
+  leftOut: string[];
   /** The phases that are over, in order. */
   steps: MigrationStep[];
   /** How long requests were held at most, in milliseconds; null when none were. */
