@@ -17,6 +17,7 @@ export interface Repl {
   readonly name: string;
   readonly owner: string;
   readonly policy: string;
+  readonly data: { readonly mode: string };
   readonly clusterId: string;
   readonly generation: number;
   readonly createdAt: string;

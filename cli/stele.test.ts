@@ -21,6 +21,7 @@ const hello: Repl = {
   name: "hello",
   owner: "demo",
   policy: "auto",
+  data: { mode: "auto" },
   clusterId: "east",
   generation: 3,
   createdAt: "2026-01-01T00:00:00.000Z",
@@ -60,6 +61,7 @@ const migration = {
     { phase: "booting", at: "2026-01-01T00:00:00.004Z", ms: 212.4 },
   ],
   holdMs: null,
+  leftOut: ["run/app.sock"],
   createdAt: "2026-01-01T00:00:00.000Z",
   committedAt: "2026-01-01T00:00:00.300Z",
   finishedAt: "2026-01-01T00:00:01.400Z",
@@ -118,7 +120,9 @@ const answers: Readonly<Record<string, unknown>> = {
     bytes: 1_536,
   },
   "PATCH /v1/clusters/east": { ...cluster("east", "127.0.1.1", 2), state: "cordoned" },
-  "GET /v1/repls": { items: [hello, { ...hello, id: "n", name: "notes", policy: "handoff" }] },
+  "GET /v1/repls": {
+    items: [hello, { ...hello, id: "n", name: "notes", data: { mode: "files" } }],
+  },
   "GET /v1/repls/by-name/demo/hello": hello,
   "GET /v1/clusters": { items: [cluster("east", "127.0.1.1", 2), cluster("west", "127.0.2.1", 0)] },
   "GET /v1/containers": { items: [container] },
@@ -411,7 +415,7 @@ describe("failures", () => {
     [
       "move hello west --mode fly",
       2,
-      'stele: --mode "fly": asleep, overlap, handoff are the modes\n',
+      'stele: --mode "fly": asleep, overlap, handoff, stop-copy are the modes\n',
     ],
     [
       "clusters set east",

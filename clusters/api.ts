@@ -4,7 +4,7 @@ import type { Max, MaxLen, Min, MinLen } from "encore.dev/validate";
 import { unreadyReasons } from "../shared/hosting";
 import { applyChange, checkCluster, type ClusterChange, type ClusterState } from "./core/cluster";
 import { checkReplName } from "./core/names";
-import type { Policy } from "./core/placement";
+import type { DataMode, Policy } from "./core/placement";
 import { config } from "./settings";
 import * as storedClusters from "./store-clusters";
 import * as storedRepls from "./store-repls";
@@ -28,13 +28,23 @@ export interface Cluster {
   repls: number;
 }
 
+/** What a repl keeps. */
+export interface ReplData {
+  /**
+   * `files`: it writes into its folder what must not be lost, so it is handed over. `none`: it keeps nothing
+   * there, so its copies may overlap. `auto`: whether it has written anything is looked at for each move.
+   */
+  mode: DataMode;
+}
+
 /** One hosted app. */
 export interface Repl {
   id: string;
   name: string;
   owner: string;
-  /** How it may be moved: `auto` looks at what it does. */
+  /** How it is moved: `auto` as its data asks for. */
   policy: Policy;
+  data: ReplData;
   /** The cluster it lives in. */
   clusterId: string;
   /** Fencing token of its placement; rises with every move. */
@@ -78,6 +88,7 @@ interface CreateReplRequest {
   /** The cluster to live in; chosen when absent. */
   cluster?: string & MaxLen<31>;
   policy?: Policy;
+  data?: ReplData;
 }
 
 interface ListReplsRequest {
@@ -100,7 +111,9 @@ interface FindReplRequest {
 
 interface SetReplRequest {
   replId: string;
-  policy: Policy;
+  /** What is absent stays as it is. */
+  policy?: Policy;
+  data?: ReplData;
 }
 
 /** Register a cluster. Repeating it with the same body answers the same. */
@@ -168,13 +181,14 @@ export const removeCluster = api(
 /** Create a repl and place it. */
 export const createRepl = api(
   { expose: true, auth: true, method: "POST", path: "/v1/repls" },
-  async ({ name, owner, cluster, policy }: CreateReplRequest): Promise<Repl> => {
+  async ({ name, owner, cluster, policy, data }: CreateReplRequest): Promise<Repl> => {
     refuse(checkReplName(name, owner));
     const created = await storedRepls.createRepl({
       name,
       owner,
       cluster,
       policy: policy ?? "auto",
+      dataMode: data?.mode,
     });
     switch (created.outcome) {
       case "created":
@@ -214,11 +228,11 @@ export const findRepl = api(
   },
 );
 
-/** Change how a repl may be moved. */
+/** Change how a repl is moved, or what it keeps. */
 export const setRepl = api(
   { expose: true, auth: true, method: "PATCH", path: "/v1/repls/:replId" },
-  async ({ replId, policy }: SetReplRequest): Promise<Repl> => {
-    await storedRepls.setPolicy(replId, policy);
+  async ({ replId, policy, data }: SetReplRequest): Promise<Repl> => {
+    await storedRepls.setRepl(replId, { policy, dataMode: data?.mode });
     return requireRepl(replId);
   },
 );
@@ -269,8 +283,9 @@ async function requireRepl(replId: string): Promise<Repl> {
   return withHost(repl);
 }
 
-function withHost(repl: storedRepls.ReplRow): Repl {
-  return { ...repl, host: `${repl.name}.${repl.owner}.${config().zone}` };
+function withHost({ dataMode, ...repl }: storedRepls.ReplRow): Repl {
+  const host = `${repl.name}.${repl.owner}.${config().zone}`;
+  return { ...repl, data: { mode: dataMode }, host };
 }
 
 function refuse(fault: string | undefined): void {

@@ -1,6 +1,6 @@
 import { chooseForEach, type ChosenHome, type Place } from "./core/choose";
 import type { ClusterState } from "./core/cluster";
-import type { Policy } from "./core/placement";
+import { type DataMode, type Policy, policyOf } from "./core/placement";
 import { db } from "./db";
 import { changeCluster, findCluster } from "./store-clusters";
 
@@ -15,13 +15,14 @@ export interface Resident {
 
 /** Everything that lives in a cluster. No limit: an evacuation that sees a part would end too early. */
 export async function listResidents(clusterId: string): Promise<Resident[]> {
-  return db.queryAll<Resident>`
-    SELECT repl.id AS "replId", name, owner, policy, EXISTS (
+  const rows = await db.queryAll<Resident & { dataMode: DataMode }>`
+    SELECT repl.id AS "replId", name, owner, policy, data_mode AS "dataMode", EXISTS (
       SELECT 1 FROM migration_decision AS open
       WHERE open.repl_id = repl.id AND open.status = 'open') AS "isMoving"
     FROM placement JOIN repl ON repl.id = placement.repl_id
     WHERE placement.cluster_id = ${clusterId}
     ORDER BY repl.id`;
+  return rows.map(({ dataMode, ...row }) => ({ ...row, policy: policyOf({ ...row, dataMode }) }));
 }
 
 /** From now on nothing is placed there. False when there is no such cluster. */

@@ -2,7 +2,7 @@ import type { Transaction } from "encore.dev/storage/sqldb";
 
 import { failpoint } from "../shared/failpoint";
 import { decide as judge, type Decision, type DecisionStatus } from "./core/decision";
-import { commit, open, type Policy } from "./core/placement";
+import { commit, type DataMode, open, type Policy, policyOf } from "./core/placement";
 import { db } from "./db";
 import { append, inWriteTransaction } from "./store";
 import { readCluster } from "./store-clusters";
@@ -40,11 +40,12 @@ export async function openMigration(request: OpenMigration): Promise<OpenOutcome
       name: string;
       owner: string;
       policy: Policy;
+      dataMode: DataMode;
       clusterId: string;
       generation: number;
       nextGeneration: number;
     }>`
-      SELECT name, owner, policy, cluster_id AS "clusterId", generation,
+      SELECT name, owner, policy, data_mode AS "dataMode", cluster_id AS "clusterId", generation,
         next_generation AS "nextGeneration"
       FROM repl JOIN placement ON repl_id = id WHERE id = ${replId}`;
     if (!repl) return { refused: "unknown_repl", reason: "there is no such repl" };
@@ -55,7 +56,8 @@ export async function openMigration(request: OpenMigration): Promise<OpenOutcome
       fromCluster: onlyFrom,
     });
     if ("reason" in opened) return { refused: "precondition", reason: opened.reason };
-    const { name, owner, policy, clusterId: fromCluster } = repl;
+    const { name, owner, clusterId: fromCluster } = repl;
+    const policy = policyOf(repl);
     const { generation, fromGeneration } = opened;
     await tx.exec`
       UPDATE placement SET next_generation = ${opened.placement.nextGeneration}, updated_at = now()

@@ -2,7 +2,7 @@ import type { Transaction } from "encore.dev/storage/sqldb";
 
 import { choose } from "./core/choose";
 import type { ClusterState } from "./core/cluster";
-import { firstPlacement, type Policy } from "./core/placement";
+import { type DataMode, firstPlacement, type Policy } from "./core/placement";
 import { db } from "./db";
 import { newReplId } from "./repl-id";
 import { append, inWriteTransaction } from "./store";
@@ -16,6 +16,7 @@ export interface ReplRow {
   name: string;
   owner: string;
   policy: Policy;
+  dataMode: DataMode;
   clusterId: string;
   generation: number;
   createdAt: string;
@@ -26,6 +27,8 @@ interface NewRepl {
   owner: string;
   cluster: string | undefined;
   policy: Policy;
+  /** Found out at each move when absent. */
+  dataMode?: DataMode | undefined;
 }
 
 type Created =
@@ -34,7 +37,8 @@ type Created =
   | { outcome: "no_cluster"; reason: string };
 
 /** Creates a repl with its first placement, in `cluster` or in the one that is chosen. */
-export async function createRepl({ name, owner, cluster, policy }: NewRepl): Promise<Created> {
+export async function createRepl(wanted: NewRepl): Promise<Created> {
+  const { name, owner, cluster, policy, dataMode = "auto" } = wanted;
   return inWriteTransaction(async (tx): Promise<Created> => {
     const taken = await tx.queryRow`
       SELECT id FROM repl WHERE owner = ${owner} AND name = ${name}`;
@@ -44,7 +48,8 @@ export async function createRepl({ name, owner, cluster, policy }: NewRepl): Pro
     const id = newReplId();
     const { clusterId, generation, nextGeneration } = firstPlacement(home.clusterId);
     const row = await tx.queryRow<{ createdAt: Date }>`
-      INSERT INTO repl (id, name, owner, policy) VALUES (${id}, ${name}, ${owner}, ${policy})
+      INSERT INTO repl (id, name, owner, policy, data_mode)
+      VALUES (${id}, ${name}, ${owner}, ${policy}, ${dataMode})
       RETURNING created_at AS "createdAt"`;
     await tx.exec`
       INSERT INTO placement (repl_id, cluster_id, generation, next_generation)
@@ -53,7 +58,7 @@ export async function createRepl({ name, owner, cluster, policy }: NewRepl): Pro
     const createdAt = (row?.createdAt ?? new Date()).toISOString();
     return {
       outcome: "created",
-      repl: { id, name, owner, policy, clusterId, generation, createdAt },
+      repl: { id, name, owner, policy, dataMode, clusterId, generation, createdAt },
     };
   });
 }
@@ -95,7 +100,7 @@ function toRepl(row: DatedReplRow): ReplRow {
 /** All repls, or those of one owner. */
 export async function listRepls(owner: string | null): Promise<ReplRow[]> {
   const rows = await db.queryAll<DatedReplRow>`
-    SELECT id, name, owner, policy, cluster_id AS "clusterId", generation,
+    SELECT id, name, owner, policy, data_mode AS "dataMode", cluster_id AS "clusterId", generation,
       created_at AS "createdAt"
     FROM repl JOIN placement ON repl_id = id
     WHERE ${owner}::text IS NULL OR owner = ${owner}
@@ -105,7 +110,7 @@ export async function listRepls(owner: string | null): Promise<ReplRow[]> {
 
 export async function findRepl(id: string): Promise<ReplRow | null> {
   const row = await db.queryRow<DatedReplRow>`
-    SELECT id, name, owner, policy, cluster_id AS "clusterId", generation,
+    SELECT id, name, owner, policy, data_mode AS "dataMode", cluster_id AS "clusterId", generation,
       created_at AS "createdAt"
     FROM repl JOIN placement ON repl_id = id WHERE id = ${id}`;
   return row && toRepl(row);
@@ -113,7 +118,7 @@ export async function findRepl(id: string): Promise<ReplRow | null> {
 
 export async function findReplByName(owner: string, name: string): Promise<ReplRow | null> {
   const row = await db.queryRow<DatedReplRow>`
-    SELECT id, name, owner, policy, cluster_id AS "clusterId", generation,
+    SELECT id, name, owner, policy, data_mode AS "dataMode", cluster_id AS "clusterId", generation,
       created_at AS "createdAt"
     FROM repl JOIN placement ON repl_id = id WHERE owner = ${owner} AND name = ${name}`;
   return row && toRepl(row);
@@ -141,8 +146,14 @@ export async function lookup({
   return row && findRepl(row.replId);
 }
 
-export async function setPolicy(replId: string, policy: Policy): Promise<void> {
-  await db.exec`UPDATE repl SET policy = ${policy} WHERE id = ${replId}`;
+/** What is absent stays as it is. */
+export async function setRepl(
+  replId: string,
+  { policy, dataMode }: { policy: Policy | undefined; dataMode: DataMode | undefined },
+): Promise<void> {
+  await db.exec`
+    UPDATE repl SET policy = COALESCE(${policy}, policy), data_mode = COALESCE(${dataMode}, data_mode)
+    WHERE id = ${replId}`;
 }
 
 /** Answers why it cannot be deleted, or undefined when it was. */

@@ -230,10 +230,8 @@ export function beginRound(source: Source, place: Place, final: boolean): Round 
   const names = manifest.filter(
     ({ type, path, target }) => type === "name" && (written.has(path) || content.has(target)),
   );
-  const touched = new Set([
-    ...[...content, ...change.remove, ...names.map(({ path }) => path)],
-    ...[...change.chmod, ...there.filter(isShut)].map(({ path }) => path),
-  ]);
+  const changed = [...change.chmod, ...names, ...there.filter(isShut)].map(({ path }) => path);
+  const touched = new Set([...content, ...change.remove, ...changed]);
   noteArriving(place.generationDir, touched);
   const prepared = prepare(change, there, place);
   failpointSync(`containers.${stepOf(final)}.prepared`, replOf(place));

@@ -75,15 +75,16 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const CASES: readonly { mode: Mode; options: TestWorldOptions }[] = [
+const CASES: readonly { mode: Mode; options: TestWorldOptions; requested?: Mode }[] = [
   { mode: "asleep", options: { running: false } },
   { mode: "overlap", options: { running: true } },
   { mode: "handoff", options: { running: true, filesChanged: true } },
+  { mode: "stop-copy", options: { running: true, filesChanged: true }, requested: "stop-copy" },
 ];
 
-describe.each(CASES)("a move in mode $mode", ({ mode, options }) => {
+describe.each(CASES)("a move in mode $mode", ({ mode, options, requested = null }) => {
   it("completes", async () => {
-    const moved = await move(options);
+    const moved = await move(options, requested);
     expect(moved.journal.row).toMatchObject({ phase: "completed", mode, generation: 2 });
     expectWhole(moved);
     expect(moved.world.destination.running).toBe(mode !== "asleep");
@@ -93,11 +94,11 @@ describe.each(CASES)("a move in mode $mode", ({ mode, options }) => {
   });
 
   it("ends committed or rolled back when its coordinator dies around any command", async () => {
-    const { world } = await move(options);
+    const { world } = await move(options, requested);
     const ends = { completed: 0, rolled_back: 0 };
     for (const [index] of world.commands.entries()) {
       for (const when of ["before", "after"] as const) {
-        const end = await crashAt(options, index, when);
+        const end = await crashAt(options, index, when, requested);
         ends[end] += 1;
       }
     }
@@ -106,10 +107,10 @@ describe.each(CASES)("a move in mode $mode", ({ mode, options }) => {
   });
 
   it("ends committed or rolled back when it is aborted around any command", async () => {
-    const { world } = await move(options);
+    const { world } = await move(options, requested);
     for (const [index, command] of world.commands.entries()) {
       for (const when of ["before", "after"] as const) {
-        const end = await abortAt(options, index, when);
+        const end = await abortAt(options, index, when, requested);
         const isCommitted = world.commands.slice(0, index).includes("decide committed");
         const isDecided = isCommitted || (command === "decide committed" && when === "after");
         expect(`${command} ${when}: ${end}`).toBe(
@@ -125,6 +126,7 @@ async function crashAt(
   options: TestWorldOptions,
   index: number,
   when: "before" | "after",
+  requested: Mode | null,
 ): Promise<"completed" | "rolled_back"> {
   let count = 0;
   const world = createTestWorld({
@@ -134,7 +136,7 @@ async function crashAt(
       return undefined;
     },
   });
-  const journal = createTestJournal(newRow());
+  const journal = createTestJournal(newRow(requested));
   coordinate(world, journal, "first").kick();
   await vi.advanceTimersByTimeAsync(100);
   journal.expireLeases();
@@ -149,6 +151,7 @@ async function abortAt(
   options: TestWorldOptions,
   index: number,
   when: "before" | "after",
+  requested: Mode | null,
 ): Promise<"completed" | "rolled_back"> {
   let count = 0;
   const world: TestWorld = createTestWorld({
@@ -160,7 +163,7 @@ async function abortAt(
       }
     },
   });
-  const journal = createTestJournal(newRow());
+  const journal = createTestJournal(newRow(requested));
   const coordinator = coordinate(world, journal, "first");
   coordinator.kick();
   await untilOver(journal);
@@ -231,6 +234,65 @@ describe("a coordinator", () => {
       reason: "seal_source: release 2 came after 1",
     });
     expectWhole({ world, journal });
+  });
+
+  describe("copying what an app writes", () => {
+    const GB = 1_000_000_000;
+    const handed: TestWorldOptions = { running: true, filesChanged: true };
+    const first = { bytes: GB, changedFiles: 9, changedBytes: GB, ms: 8_000 };
+    const copies = ({ world }: { world: TestWorld }): number =>
+      world.commands.filter((name) => name === "copy").length;
+
+    it("goes on in rounds until little is left", async () => {
+      const rounds = [
+        first,
+        { ...first, changedBytes: GB / 10, ms: 900 },
+        { ...first, changedBytes: 9, ms: 80 },
+      ];
+      const moved = await move({ ...handed, rounds });
+      expect(moved.journal.row).toMatchObject({ phase: "completed", mode: "handoff" });
+      expect(copies(moved)).toBe(3);
+      expectWhole(moved);
+    });
+
+    it("gives up before anything is held when it does not get less, and says how it can be done", async () => {
+      const moved = await move({ ...handed, rounds: [first] });
+      expect(copies(moved)).toBe(3);
+      expect(moved.world.commands).not.toContain("freeze");
+      expect(moved.journal.row.phase).toBe("rolled_back");
+      expect(moved.journal.row.reason).toMatch(
+        /^the app changes [\d.]+ MB\/s .* 125.0 MB\/s can be copied; "stele move hello.demo west --mode stop-copy" moves it with a pause of about \d+ s$/,
+      );
+      expectWhole(moved);
+    });
+
+    it("copies once for the other modes, whatever is written", async () => {
+      for (const [options, mode] of [
+        [{ running: false }, null],
+        [{ running: true }, null],
+        [handed, "stop-copy"],
+      ] as const) {
+        const moved = await move({ ...options, rounds: [first] }, mode);
+        expect(moved.journal.row.phase).toBe("completed");
+        expect(copies(moved)).toBe(1);
+      }
+    });
+
+    it("gives a stop-copy the time that its copy takes, also in other hands, and not for ever", async () => {
+      const hang = (name: string, when: string) =>
+        name === "copy delta" && when === "before" ? never : undefined;
+      const moved = await move({ ...handed, rounds: [first], interfere: hang }, "stop-copy");
+      expect(moved.journal.row).toMatchObject({ phase: "rolled_back", freezeMs: 29_000 });
+      expect(moved.journal.row.reason).toBe("requests were held for 29000 ms");
+      expect(moved.world.freezeMs()).toBe(29_000);
+      expect(moved.world.source.running).toBe(true);
+      expectWhole(moved);
+    });
+
+    it("names what cannot be moved", async () => {
+      const moved = await move({ ...handed, rounds: [{ special: ["sock"] }] });
+      expect(moved.journal.row).toMatchObject({ phase: "completed", leftOut: ["sock"] });
+    });
   });
 
   it("repeats what fails, and gives up before the commit only", async () => {

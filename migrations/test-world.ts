@@ -43,6 +43,8 @@ export interface TestWorld {
   readonly commands: string[];
   /** What must never be, and was. */
   readonly faults: string[];
+  /** The deadline that the last freeze was told. */
+  readonly freezeMs: () => number;
   /** Somebody else decides, if it is not decided. */
   decide(decision: "committed" | "aborted"): "committed" | "aborted";
 }
@@ -72,6 +74,7 @@ interface Stage {
   readonly commands: string[];
   readonly faults: string[];
   readonly authority: TestAuthority;
+  freezeMs: number;
 }
 
 interface TestAuthority {
@@ -198,8 +201,9 @@ function sourceClient(stage: Stage): Pick<ClusterClient, SourceCommand> {
         filesChanged: options.filesChanged ?? false,
       })),
     survey: async () => ({ items: [] }),
-    freeze: () =>
+    freeze: ({ deadlineMs }) =>
       around(stage, "freeze", () => {
+        stage.freezeMs = deadlineMs;
         const wasRunning = source.running;
         const isHome = source.route === "active" || source.route === "frozen";
         if (GENERATION <= source.fence || !isHome) {
@@ -256,6 +260,7 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
     commands: [],
     faults: [],
     authority: { decision: "unknown" },
+    freezeMs: 0,
   };
   const client: ClusterClient = { ...destinationClient(stage), ...sourceClient(stage) };
   const events: Moved[] = [];
@@ -267,6 +272,7 @@ export function createTestWorld(options: TestWorldOptions): TestWorld {
     faults,
     events,
     decision: () => authority.decision,
+    freezeMs: () => stage.freezeMs,
     decide: (decision) => decideOnce(authority, decision),
     outside: {
       authority: testAuthority(stage),

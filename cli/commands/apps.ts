@@ -5,10 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { path } from "../api-client";
 import type { Cluster, Container, Deployed, Domain, Items, LogPage, Repl } from "../api-types";
 import { DEFAULT_OWNER, findApp, orNothing, urlOf } from "../apps";
-import type { Command } from "../command";
+import type { Command, Input } from "../command";
 import type { Context } from "../context";
 import { Failure, usage } from "../failure";
 import { age, columns, table } from "../format";
+import { dataModeOf, readManifest } from "../manifest";
 import { openNameServer, type Resolved } from "../resolve";
 
 const DEPLOY_TIMEOUT_MS = 120_000; // The files are copied and the app is started within it.
@@ -26,9 +27,18 @@ const deploy: Command = {
     owner: { value: "owner", default: DEFAULT_OWNER, doc: "whose it is" },
     cluster: { value: "cluster", doc: "where a new app goes; chosen when left out" },
     command: { value: "command", doc: "how it is started, instead of what is found" },
-    policy: { value: "policy", doc: "how it moves: auto, overlap or handoff" },
+    data: {
+      value: "mode",
+      doc: "what it keeps in its files: none, files, or auto (look each time)",
+    },
+    policy: { value: "policy", doc: "how it moves, whatever it keeps: auto, overlap or handoff" },
   },
-  more: "  stele deploy . --name shop --owner ann --cluster west",
+  more: [
+    "  stele deploy . --name shop --owner ann --cluster west",
+    "",
+    "  An app with data files is handed over: it stops, the last changes are copied, it starts again. One with",
+    '  data none runs twice for a moment. A stele.json in the directory can say it: { "data": { "mode": "files" } }',
+  ].join("\n"),
   run: async (input, context) => {
     const { api } = context;
     const directory = resolve(input.arg("dir"));
@@ -42,6 +52,7 @@ const deploy: Command = {
       owner,
       cluster: input.text("cluster"),
       policy: input.text("policy"),
+      dataMode: dataModeFor(input, directory),
     });
     const command = input.text("command");
     const body = { directory, ...(command === undefined ? {} : { command }) };
@@ -68,6 +79,12 @@ interface NewApp {
   readonly owner: string;
   readonly cluster: string | undefined;
   readonly policy: string | undefined;
+  readonly dataMode: string | undefined;
+}
+
+function dataModeFor(input: Input, directory: string): string | undefined {
+  const asked = input.text("data");
+  return asked ?? dataModeOf(readManifest(directory));
 }
 
 interface FoundOrMade {
@@ -76,10 +93,11 @@ interface FoundOrMade {
 }
 
 async function findOrCreate({ api }: Context, app: NewApp): Promise<FoundOrMade> {
-  const { name, owner, cluster, policy } = app;
+  const { name, owner, cluster, policy, dataMode } = app;
+  const data = dataMode === undefined ? undefined : { mode: dataMode };
   const there = await orNothing(api.get<Repl>(path`/v1/repls/by-name/${owner}/${name}`));
   if (!there) {
-    const made = await api.post<Repl>("/v1/repls", { name, owner, cluster, policy });
+    const made = await api.post<Repl>("/v1/repls", { name, owner, cluster, policy, data });
     return { repl: made, isNew: true };
   }
   if (cluster !== undefined && cluster !== there.clusterId) {
@@ -87,8 +105,11 @@ async function findOrCreate({ api }: Context, app: NewApp): Promise<FoundOrMade>
       `${name}.${owner} lives in ${there.clusterId}: stele move ${name}.${owner} ${cluster} moves it`,
     );
   }
-  if (policy === undefined || policy === there.policy) return { repl: there, isNew: false };
-  const changed = await api.patch<Repl>(path`/v1/repls/${there.id}`, { policy });
+  const isSame = (policy ?? there.policy) === there.policy;
+  if (isSame && (dataMode ?? there.data.mode) === there.data.mode) {
+    return { repl: there, isNew: false };
+  }
+  const changed = await api.patch<Repl>(path`/v1/repls/${there.id}`, { policy, data });
   return { repl: changed, isNew: false };
 }
 
@@ -118,16 +139,19 @@ const ls: Command = {
       items.length === 0
         ? "No apps: stele deploy <dir> makes one"
         : table(
-            ["APP", "CLUSTER", ">GEN", "STATE", "MOVES BY", "AGE", "URL"],
-            items.map(({ name, owner, clusterId, generation, state, policy, createdAt, url }) => [
-              paint.bold(`${name}.${owner}`),
-              clusterId,
-              String(generation),
-              paintState(context, state),
-              policy,
-              age(createdAt, context.now()),
-              url,
-            ]),
+            ["APP", "CLUSTER", ">GEN", "STATE", "DATA", "MOVES BY", "AGE", "URL"],
+            items.map(
+              ({ name, owner, clusterId, generation, state, data, policy, createdAt, url }) => [
+                paint.bold(`${name}.${owner}`),
+                clusterId,
+                String(generation),
+                paintState(context, state),
+                data.mode,
+                policy,
+                age(createdAt, context.now()),
+                url,
+              ],
+            ),
           ),
     );
   },

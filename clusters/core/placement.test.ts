@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { commit, firstPlacement, type Move, open, type Placement } from "./placement";
+import { commit, firstPlacement, type Move, open, type Placement, policyOf } from "./placement";
 
 const home: Placement = { clusterId: "east", generation: 4, nextGeneration: 7 };
 const toWest = { toCluster: "west", toState: "active", openMigrationId: undefined } as const;
@@ -77,5 +77,17 @@ describe("placement", () => {
         expect(given).toEqual(given.toSorted((a, b) => a - b));
       }),
     );
+  });
+});
+
+describe("policyOf()", () => {
+  it.each([
+    ["auto", "auto", "auto"],
+    ["auto", "none", "overlap"],
+    ["auto", "files", "handoff"],
+    ["overlap", "files", "overlap"],
+    ["handoff", "none", "handoff"],
+  ] as const)("policy %s of a repl with data %s is %s", (policy, dataMode, effective) => {
+    expect(policyOf({ policy, dataMode })).toBe(effective);
   });
 });

@@ -3,6 +3,20 @@ import type { ClusterRecord, ClusterState } from "./cluster";
 /** How a repl may be moved: `auto` looks at what it does. */
 export type Policy = "auto" | "overlap" | "handoff";
 
+/** Whether a repl keeps something in its files: `auto` looks whether it has written any. */
+export type DataMode = "auto" | "none" | "files";
+
+const POLICY_OF: Readonly<Record<DataMode, Policy>> = {
+  auto: "auto",
+  none: "overlap",
+  files: "handoff",
+};
+
+/** How a repl is moved: as its owner wants it, or as what it keeps asks for. */
+export function policyOf({ policy, dataMode }: { policy: Policy; dataMode: DataMode }): Policy {
+  return policy === "auto" ? POLICY_OF[dataMode] : policy;
+}
+
 /** Where a repl lives. Generations are fencing tokens: integers from 1, never used twice. */
 export interface Placement {
   readonly clusterId: string;

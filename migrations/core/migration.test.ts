@@ -17,7 +17,7 @@ import {
   type State,
 } from "./migration";
 
-const MODES: readonly Mode[] = ["asleep", "overlap", "handoff"];
+const MODES: readonly Mode[] = ["asleep", "overlap", "handoff", "stop-copy"];
 const anyMode = fc.constantFrom(...MODES);
 const anyEvent = fc.constantFrom<Event>(
   ...(["done", "done", "done", "done", "woke_up", "busy", "refused"] as const),

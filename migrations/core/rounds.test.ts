@@ -62,7 +62,7 @@ describe("verdictOf()", () => {
     expect(verdict.pauseMs / 1_000).toBeCloseTo(41, 0);
     expect(rounds).toHaveLength(3);
     expect(outrunReason(verdict, "stele move a.b west --mode stop-copy")).toBe(
-      "the app changes 99.9 MB/s of its files and 99.9 MB/s can be copied; " +
+      "the app changes 100.0 MB/s of its files and 100.0 MB/s can be copied; " +
         '"stele move a.b west --mode stop-copy" moves it with a pause of about 42 s',
     );
   });
