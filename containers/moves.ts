@@ -148,7 +148,12 @@ export interface CopyOutcome extends CommandOutcome {
 }
 
 const COPIED_NOTHING = {
-  ...{ files: 0, bytes: 0, changedFiles: 0, changedBytes: 0, unsettledBytes: 0, ms: 0 },
+  files: 0,
+  bytes: 0,
+  changedFiles: 0,
+  changedBytes: 0,
+  unsettledBytes: 0,
+  ms: 0,
   special: [],
 };
 /** For people: a folder of a thousand sockets needs no thousand names. */
