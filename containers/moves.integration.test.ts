@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -324,6 +325,42 @@ describe("a handoff", () => {
     await sweepKept(east, { keepMs: 0, maxBytes: EVERYTHING });
     expect(existsSync(old)).toBe(false);
     expect(await wake(wakeKey("east", replId))).toMatchObject({ outcome: "moved", generation: 2 });
+  });
+
+  it("names what cannot be moved, and looks again at a folder in which an app has run", async () => {
+    await createAndDeploy();
+    await stageWest(2);
+    const socket = createServer();
+    const folder = filesOf(generationDir({ clusterId: "east", replId, generation: 1 }));
+    await new Promise<void>((resolve) => socket.listen(join(folder, "app.sock"), resolve));
+    const copy = { ...order("west", 2), fromCluster: "east" };
+    expect(await moves.copyFiles({ ...copy, final: false })).toMatchObject({
+      outcome: "done",
+      special: ["app.sock"],
+    });
+    await new Promise((resolve) => socket.close(resolve));
+    await moves.freeze({ ...order("east", 2), cut: false });
+    await moves.copyFiles({ ...copy, final: true });
+    expect(await moves.boot(order("west", 2))).toMatchObject({ outcome: "done" });
+    // A coordinator that was replaced long ago asks for the copy once more, after the app has ended.
+    const notes = join(
+      filesOf(generationDir({ clusterId: "west", replId, generation: 2 })),
+      "notes.txt",
+    );
+    writeFileSync(notes, "of a boot that was never verified");
+    process.kill((await west.container(replId, 2))!.pid!, "SIGKILL");
+    await until("it has ended", async () => (await stateOf(west, 2)) === "failed");
+    expect(await moves.copyFiles({ ...copy, final: true })).toMatchObject({ outcome: "done" });
+    expect(existsSync(notes)).toBe(false);
+  });
+
+  it("stays frozen as long as it is told to", async () => {
+    await createAndDeploy();
+    const before = Date.now();
+    await moves.freeze({ ...order("east", 2), cut: false, deadlineMs: 600_000 });
+    const row = await db.queryRow<{ deadline: Date }>`
+      SELECT freeze_deadline AS deadline FROM route WHERE repl_id = ${replId}`;
+    expect(row?.deadline.getTime()).toBeGreaterThanOrEqual(before + 600_000);
   });
 
   it("comes back to the files it left, with what was written since", async () => {
