@@ -47,10 +47,18 @@ describe("verdictOf()", () => {
     expect(play(10 * GB, 0, 100).rounds).toHaveLength(2);
   });
 
-  it("copies again what was written at the moment of the look", () => {
-    const one = { changedFiles: 1, ms: 10, sinceMs: null, bytes: GB, changedBytes: GB };
-    expect(verdictOf([{ ...one, unsettledBytes: GB }])).toEqual({ kind: "again" });
-    expect(verdictOf([{ ...one, unsettledBytes: 1 }])).toEqual({ kind: "freeze" });
+  it("copies again what was written at the moment of the look, but not for ever", () => {
+    const one = { changedFiles: 1, bytes: GB, changedBytes: 100 * MB, unsettledBytes: 100 * MB };
+    const first = { ...one, ms: 1_000, sinceMs: null };
+    const later = { ...one, ms: 1_000, sinceMs: 1_000 };
+    expect(verdictOf([first])).toEqual({ kind: "again" });
+    expect(verdictOf([first, { ...later, ms: 10, changedBytes: 1 }])).toEqual({ kind: "again" });
+    expect(verdictOf([first, { ...later, ms: 10, changedBytes: 1, unsettledBytes: 1 }])).toEqual({
+      kind: "freeze",
+    });
+    expect(verdictOf([first, later, later])).toEqual({ kind: "freeze" });
+    const slow = { ...later, ms: 5_000, sinceMs: 5_000 };
+    expect(verdictOf([slow, slow, slow])).toMatchObject({ kind: "outrun" });
   });
 
   it("gives up an app that writes faster than is copied, and names both rates and the pause", () => {

@@ -48,9 +48,8 @@ export type Verdict =
 export function verdictOf(rounds: readonly Round[]): Verdict {
   const last = rounds.at(-1);
   if (!last) return { kind: "again" };
-  const mayGoOn = rounds.length < MAX_ROUNDS;
-  if (last.unsettledBytes > SMALL_BYTES && mayGoOn) return { kind: "again" };
   if (isSmall(last) || expectedMs(last) <= SHORT_MS) return { kind: "freeze" };
+  const mayGoOn = rounds.length < MAX_ROUNDS;
   if (mayGoOn && stalled(rounds) < MAX_STALLED) return { kind: "again" };
   if (expectedMs(last) <= MAX_DELTA_MS) return { kind: "freeze" };
   const { changeRate, copyRate } = ratesOf(last);
@@ -58,13 +57,16 @@ export function verdictOf(rounds: readonly Round[]): Verdict {
 }
 
 /** Of the first round everything has changed: it says nothing of how much the app writes. */
-function isSmall({ sinceMs, changedBytes, changedFiles }: Round): boolean {
-  return sinceMs !== null && changedBytes <= SMALL_BYTES && changedFiles <= SMALL_FILES;
+function isSmall({ sinceMs, changedBytes, changedFiles, unsettledBytes }: Round): boolean {
+  const isLittle = changedBytes <= SMALL_BYTES && changedFiles <= SMALL_FILES;
+  return sinceMs !== null && isLittle && unsettledBytes <= SMALL_BYTES;
 }
 
 /** How long the next round would take, if the app goes on as it did. */
-function expectedMs({ ms, sinceMs }: Round): number {
-  return sinceMs === null ? ms : ms * Math.min(1, ms / Math.max(1, sinceMs));
+function expectedMs(round: Round): number {
+  const { ms, sinceMs, unsettledBytes } = round;
+  const changing = sinceMs === null ? ms : ms * Math.min(1, ms / Math.max(1, sinceMs));
+  return Math.max(changing, unsettledBytes / Math.max(1, ratesOf(round).copyRate));
 }
 
 /** How many rounds in a row, up to the last, were not much shorter than the one before. */
