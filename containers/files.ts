@@ -85,6 +85,8 @@ const folders = new FilesThread();
 /** Streams to other clusters take turns, block by block, and so do those from there: no pause waits for a deploy. */
 const giving = new FilesThread();
 const drawing = new FilesThread();
+/** Last rounds, from near and far: requests are held for them, and a first round may take minutes. */
+const last = new FilesThread();
 
 /** Makes an app's folder what a directory holds. Rejects with what cannot be deployed. */
 export async function deployFiles(job: Omit<DeployJob, "kind">): Promise<Copied> {
@@ -92,12 +94,14 @@ export async function deployFiles(job: Omit<DeployJob, "kind">): Promise<Copied>
 }
 
 export async function copyFolder(job: Omit<CopyJob, "kind">): Promise<Copied> {
-  return (await folders.run({ kind: "copy", ...job })) as Copied;
+  const thread = job.final ? last : folders;
+  return (await thread.run({ kind: "copy", ...job })) as Copied;
 }
 
 /** As `copyFolder`, from a source that is asked over streams. */
 export async function drawFolder(job: Omit<DrawJob, "kind">, open: OpenStream): Promise<Drawn> {
-  return (await drawing.run({ kind: "draw", ...job }, open)) as Drawn;
+  const thread = job.final ? last : drawing;
+  return (await thread.run({ kind: "draw", ...job }, open)) as Drawn;
 }
 
 export interface Given {
@@ -107,10 +111,11 @@ export interface Given {
 
 /** What another cluster is to get of a folder, chunk by chunk. */
 export async function giveFolder(job: Omit<GiveJob, "kind">): Promise<Given> {
-  const given = (await giving.run({ kind: "give", ...job })) as number;
+  const thread = job.final ? last : giving;
+  const given = (await thread.run({ kind: "give", ...job })) as number;
   return {
-    next: async () => (await giving.run({ kind: "next", given })) as Unsealed | null,
-    stop: () => giving.run({ kind: "stop", given }),
+    next: async () => (await thread.run({ kind: "next", given })) as Unsealed | null,
+    stop: () => thread.run({ kind: "stop", given }),
   };
 }
 
