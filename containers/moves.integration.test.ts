@@ -341,7 +341,7 @@ describe("a handoff", () => {
     await new Promise((resolve) => socket.close(resolve));
     await moves.freeze({ ...order("east", 2), cut: false });
     await moves.copyFiles({ ...copy, final: true });
-    expect(await boot(leased("west", 2))).toMatchObject({ outcome: "done" });
+    expect(await boot(order("west", 2))).toMatchObject({ outcome: "done" });
     // A coordinator that was replaced long ago asks for the copy once more, after the app has ended.
     const notes = join(
       filesOf(generationDir({ clusterId: "west", replId, generation: 2 })),
