@@ -191,8 +191,13 @@ export interface Domain {
   readonly replId: string;
   /** What the hostname has to be a CNAME of. */
   readonly target: string;
-  readonly status: "pending" | "verified";
-  /** Why the last check failed; null when none did. */
+  readonly status: "pending" | "verified" | "active" | "lapsed";
+  /** Where a TXT record proves it, where no CNAME can stand. */
+  readonly proofName: string;
+  readonly proof: string;
+  /** Addresses that it may have then. */
+  readonly addresses: readonly string[];
+  /** What the last look has found wrong; null when nothing. */
   readonly reason: string | null;
   readonly createdAt: string;
 }

@@ -1,10 +1,13 @@
 /** Custom domains of repls. */
+import { domainToASCII } from "node:url";
+
 import { APIError, api } from "encore.dev/api";
 import type { MaxLen, MinLen } from "encore.dev/validate";
 
 import { isDerived, need } from "./checks";
+import { proofNameOf, proofOf } from "./core/domain";
 import { fold, formatName, isHostname, labelsOf, parseName } from "./core/names";
-import { replExists, settle, targetOf } from "./domains";
+import { ourAddresses, ownerOf, settle, targetOf } from "./domains";
 import { config } from "./settings";
 import * as store from "./store-domain";
 import { zones } from "./zones";
@@ -15,8 +18,15 @@ export interface Domain {
   replId: string;
   /** What the hostname must be a CNAME to. */
   target: string;
-  status: "pending" | "verified";
-  /** Why the last check failed; null when none did. */
+  /** `verified`: it is proven, but leads elsewhere; `active`: it is served; `lapsed`: it was. */
+  status: "pending" | "verified" | "active" | "lapsed";
+  /** Where a TXT record proves it when no CNAME can stand at the hostname. */
+  proofName: string;
+  /** What that record says. */
+  proof: string;
+  /** Addresses that the hostname may have instead of the CNAME. */
+  addresses: string[];
+  /** What the last look has found wrong; null when nothing. */
   reason: string | null;
   /** ISO 8601. */
   createdAt: string;
@@ -45,13 +55,20 @@ export const addDomain = api(
   { expose: true, auth: true, method: "POST", path: "/v1/domains" },
   async ({ hostname, replId }: AddDomainRequest): Promise<Domain> => {
     const name = readHostname(`add the domain "${hostname}"`, hostname);
-    if (!(await replExists(replId))) throw APIError.notFound(`No repl "${replId}"`);
-    if (!(await store.addDomain(name, replId))) {
-      throw APIError.alreadyExists(`Cannot add the domain "${name}": another repl has it`);
+    const owner = await ownerOf(replId);
+    if (owner === undefined) throw APIError.notFound(`No repl "${replId}"`);
+    if (!(await store.addDomain({ hostname: name, replId, owner }))) {
+      throw APIError.alreadyExists(`Cannot add the domain "${name}": ${await whyTaken(name)}`);
     }
     return requireDomain(name);
   },
 );
+
+async function whyTaken(hostname: string): Promise<string> {
+  const known = await store.findDomain(hostname);
+  if (!known?.removedAt) return "another repl has it";
+  return `it was another owner's until ${known.removedAt.toISOString()}, and is kept for three days`;
+}
 
 /** List domains. */
 export const listDomains = api(
@@ -78,7 +95,7 @@ export const verifyDomain = api(
   async ({ hostname }: DomainRequest): Promise<Domain> => {
     const name = readHostname("verify the domain", hostname);
     const domain = await store.findDomain(name);
-    if (!domain || domain.status === "removing") throw APIError.notFound(`No domain "${name}"`);
+    if (!domain || isEnding(domain)) throw APIError.notFound(`No domain "${name}"`);
     await zones().refresh();
     await settle(domain);
     return requireDomain(name);
@@ -86,7 +103,11 @@ export const verifyDomain = api(
 );
 
 function readHostname(what: string, text: string): string {
-  const name = fold(need(what, parseName(text)));
+  // What people write in their own letters is an A-label on the wire (RFC 5891, UTS 46).
+  const ascii = domainToASCII(text);
+  if (ascii === "")
+    throw APIError.invalidArgument(`Cannot ${what}: "${text}" is no domain name (UTS 46)`);
+  const name = fold(need(what, parseName(ascii)));
   if (!isHostname(name) || labelsOf(name).length < 2) {
     throw APIError.invalidArgument(
       `Cannot ${what}: "${text}" is no host name of two labels or more (RFC 1123 2.1)`,
@@ -100,16 +121,22 @@ function readHostname(what: string, text: string): string {
 
 async function requireDomain(hostname: string): Promise<Domain> {
   const domain = await store.findDomain(hostname);
-  if (!domain || domain.status === "removing") throw APIError.notFound(`No domain "${hostname}"`);
+  if (!domain || isEnding(domain)) throw APIError.notFound(`No domain "${hostname}"`);
   return toDomain(domain);
 }
 
-function toDomain({ hostname, replId, status, reason, createdAt }: store.DomainRow): Domain {
+const isEnding = ({ status }: store.DomainRow): boolean =>
+  status === "removing" || status === "removed";
+
+function toDomain({ hostname, replId, token, reason, createdAt, ...row }: store.DomainRow): Domain {
   return {
     hostname,
     replId,
     target: targetOf(replId),
-    status: status === "pending" ? "pending" : "verified",
+    status: row.status === "removing" || row.status === "removed" ? "pending" : row.status,
+    proofName: proofNameOf(hostname),
+    proof: proofOf(token),
+    addresses: [...ourAddresses()],
     reason,
     createdAt: createdAt.toISOString(),
   };

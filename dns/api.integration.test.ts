@@ -8,6 +8,7 @@ import { catalogOf, lines, wireName } from "./core/__tests__/zone-text";
 import { answer } from "./core/answer";
 import { typeCode } from "./core/codes";
 import { instance } from "./instance";
+import { db } from "./db";
 import { ensurePlatformZone, zones } from "./zones";
 
 const PLATFORM = "repl.localhost";
@@ -155,7 +156,7 @@ describe("domains", () => {
       .id;
   });
 
-  it("are verified by a CNAME to their repl, and handed to the proxies", async () => {
+  it("are active by a CNAME to their repl, and handed to the proxies", async () => {
     const target = `${replId}.id.${PLATFORM}`;
     const added = await domains.addDomain({ hostname: "Shop.example.test", replId });
     expect(added).toMatchObject({ hostname, target, status: "pending", reason: null });
@@ -163,12 +164,69 @@ describe("domains", () => {
     expect(early).toMatchObject({ status: "pending", reason: expect.stringContaining("no CNAME") });
     await put("shop", "CNAME", target);
     const late = await domains.verifyDomain({ hostname });
-    expect(late).toMatchObject({ status: "verified", reason: null });
+    expect(late).toMatchObject({ status: "active", reason: null });
     expect((await clusters.lookup({ hostname })).replId).toBe(replId);
     expect((await domains.listDomains({ replId })).items).toEqual([late]);
     await domains.removeDomain({ hostname });
     expect((await clusters.lookup({ hostname })).found).toBe(false);
     expect((await domains.listDomains({})).items).toEqual([]);
+  });
+
+  it("lapse when they have led elsewhere for days, and come back", async () => {
+    const status = async () => (await domains.verifyDomain({ hostname })).status;
+    const isServed = async () => (await clusters.lookup({ hostname })).found;
+    await domains.addDomain({ hostname, replId });
+    expect([await status(), await isServed()]).toEqual(["active", true]);
+    await put("shop", "CNAME", "elsewhere.example");
+    expect([await status(), await isServed()]).toEqual(["active", true]);
+    await db.exec`UPDATE domain SET failing_since = now() - interval '4 days'
+      WHERE hostname = ${hostname}`;
+    expect([await status(), await isServed()]).toEqual(["lapsed", false]);
+    await put("shop", "CNAME", `${replId}.id.${PLATFORM}`);
+    expect([await status(), await isServed()]).toEqual(["active", true]);
+    await domains.removeDomain({ hostname });
+    await dns.deleteRrset({ zone: "example.test", name: "shop", type: "CNAME" });
+  });
+
+  it("of a zone's own name are proven by TXT, and lead here by addresses", async () => {
+    const apex = "example.test";
+    const { proof, proofName } = await domains.addDomain({ hostname: apex, replId });
+    expect([proofName, proof]).toEqual([`_stele.${apex}`, expect.stringMatching(/^stele-domain=/)]);
+    await put("@", "A", "127.0.1.1");
+    const led = await domains.verifyDomain({ hostname: apex });
+    expect(led).toMatchObject({ status: "pending", reason: expect.stringContaining(proof) });
+    await put("_stele", "TXT", proof);
+    await zones().refresh();
+    // Where the clusters are is known from the placement log, which nobody follows here.
+    expect(await domains.verifyDomain({ hostname: apex })).toMatchObject({ status: "verified" });
+    await instance().apply({
+      changes: [{ kind: "cluster", id: "dns-api", ingress: ["127.0.1.1"] }],
+      seq: 0,
+    });
+    expect(await domains.verifyDomain({ hostname: apex })).toMatchObject({ status: "active" });
+    expect((await clusters.lookup({ hostname: apex })).replId).toBe(replId);
+    await domains.removeDomain({ hostname: apex });
+  });
+
+  it("that were removed are their last owner's for a while", async () => {
+    const token = { authData: { userID: "test" } };
+    const of = (owner: string) =>
+      clusters.createRepl({ name: `next-${owner}`, owner, cluster: "dns-api" }, token);
+    const [same, other] = [await of("demo"), await of("other")];
+    const add = (id: string) => domains.addDomain({ hostname, replId: id });
+    await expect(add(other.id)).rejects.toThrow(/kept for three days/);
+    expect(await add(same.id)).toMatchObject({ status: "pending", replId: same.id });
+    await expect(add(other.id)).rejects.toThrow(/another repl has it/);
+    await domains.removeDomain({ hostname });
+  });
+
+  it("may be written in letters of any language", async () => {
+    const added = await domains.addDomain({ hostname: "B\u00dccher.example", replId });
+    expect(added.hostname).toBe("xn--bcher-kva.example");
+    await domains.removeDomain({ hostname: "b\u00fccher.example" });
+    await expect(domains.addDomain({ hostname: "a\u2060..b", replId })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
   });
 
   it("need their repl, and a host name that is not the platform's", async () => {

@@ -1,4 +1,4 @@
-/** Custom domains: proven by a CNAME to `<repl id>.id.<zone>`, then handed to the proxies. */
+/** Custom domains: looked up, and handed to the proxies while they lead here. */
 import { Resolver } from "node:dns/promises";
 import { isIPv6 } from "node:net";
 
@@ -8,7 +8,9 @@ import { clusters } from "~encore/clients";
 import { outbound } from "../shared/outbound";
 import { answer } from "./core/answer";
 import { CLASS, TYPE } from "./core/codes";
-import { formatName, fold, nameAt, parseName } from "./core/names";
+import { afterLook, type DomainStatus, type Evidence, proofNameOf, proofOf } from "./core/domain";
+import { fold, parseName } from "./core/names";
+import { formatRdata } from "./core/rdata";
 import { instance } from "./instance";
 import { config } from "./settings";
 import * as store from "./store-domain";
@@ -32,55 +34,92 @@ function ownResolver(): Resolver {
   return resolver;
 }
 
-/** The aliases of a name, from our own zones when it lies there, else by the resolver. */
-async function aliasesOf(hostname: string): Promise<string[]> {
-  const name = parseName(hostname);
+type LookedUp = "CNAME" | "TXT" | "A" | "AAAA";
+
+/** The values of a name, from our own zones when it lies there, else by the resolver; null: unknown. */
+async function lookUp(text: string, type: LookedUp): Promise<string[] | null> {
+  const name = parseName(text);
+  if (!name.ok) return [];
   const { catalog } = instance();
-  if (!name.ok || !catalog.zoneOf(fold(name.value))) return ownResolver().resolveCname(hostname);
-  const question = { name: fold(name.value), type: TYPE.CNAME, class: CLASS.IN };
-  return answer(catalog, question)
-    .answers.filter(({ owner, rrset }) => owner === question.name && rrset.type === TYPE.CNAME)
-    .map(({ rrset }) => formatName(fold(nameAt(rrset.rdatas[0]!, 0) ?? "\0")));
+  const asked = { name: fold(name.value), type: TYPE[type], class: CLASS.IN };
+  if (!catalog.zoneOf(asked.name)) return resolve(text, type);
+  return answer(catalog, asked)
+    .answers.filter(({ rrset }) => rrset.type === asked.type)
+    .flatMap(({ rrset }) => rrset.rdatas.map((rdata) => textOf(type, rdata)));
 }
 
-/** Null when the domain is an alias of its target, or why it cannot be taken for that. */
-async function whyUnproven({ hostname, replId }: store.DomainRow): Promise<string | null> {
-  const target = targetOf(replId);
+function textOf(type: LookedUp, rdata: Uint8Array): string {
+  const text = formatRdata(TYPE[type], rdata);
+  return type === "TXT" ? text.replace(/^"|"$/g, "").replaceAll('" "', "") : text.toLowerCase();
+}
+
+/** Names without such records have none; whoever cannot be asked says nothing. */
+const NONE_CODES = ["ENODATA", "ENOTFOUND"];
+
+async function resolve(name: string, type: LookedUp): Promise<string[] | null> {
   try {
-    const aliases = await aliasesOf(hostname);
-    if (aliases.some((alias) => alias.toLowerCase() === target)) return null;
-    const found = aliases.length > 0 ? `a CNAME to "${aliases.join('", "')}"` : "no CNAME";
-    return `"${hostname}" has ${found}: expected a CNAME to "${target}"`;
+    const found = (await ownResolver().resolve(name, type)) as (string | string[])[];
+    return found.map((value) => (typeof value === "string" ? value : value.join("")));
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return `Cannot look up the CNAME of "${hostname}" (${code}): expected "${target}"`;
+    return NONE_CODES.includes((error as NodeJS.ErrnoException).code ?? "") ? [] : null;
   }
+}
+
+async function evidenceOf(hostname: string): Promise<Evidence> {
+  const [aliases, proofs, ipv4, ipv6] = await Promise.all([
+    lookUp(hostname, "CNAME"),
+    lookUp(proofNameOf(hostname), "TXT"),
+    lookUp(hostname, "A"),
+    lookUp(hostname, "AAAA"),
+  ]);
+  return { aliases, proofs, addresses: ipv4 && ipv6 && [...ipv4, ...ipv6] };
+}
+
+/** Addresses at which the platform serves, for names at which no CNAME can stand. */
+export const ourAddresses = (): readonly string[] => instance().catalog.platform.addresses();
+
+async function look(domain: store.DomainRow, status: DomainStatus): Promise<DomainStatus> {
+  const { hostname, replId, token, failingSince } = domain;
+  const expected = {
+    hostname,
+    target: targetOf(replId),
+    proof: proofOf(token),
+    addresses: ourAddresses(),
+  };
+  const state = { status, failingSinceMs: failingSince?.getTime() ?? null };
+  const after = afterLook(state, await evidenceOf(hostname), expected, Date.now());
+  await store.markLooked({
+    hostname,
+    from: status,
+    status: after.status,
+    failingSince: after.failingSinceMs === null ? null : new Date(after.failingSinceMs),
+    reason: after.reason,
+  });
+  return after.status;
 }
 
 /**
- * Bring a domain one step on: check what is pending, tell `clusters` of what is verified or shall
- * go. Repeating it does no harm. A failure is kept with the domain, and the next check set.
+ * Bring a domain one step on: look whether it leads here, tell `clusters` of what has changed.
+ * Repeating it does no harm. A failure is kept with the domain, and the next look set.
  */
 export async function settle(domain: store.DomainRow): Promise<void> {
-  const { hostname } = domain;
-  if (domain.status === "pending") {
-    const reason = await whyUnproven(domain);
-    if (reason !== null) return store.markFailed(hostname, reason);
-    await store.markVerified(hostname);
-  }
-  const present = domain.status !== "removing";
+  const { hostname, status, announced } = domain;
+  if (status === "removed") return;
+  const present = status !== "removing" && (await look(domain, status)) === "active";
+  if (present === announced && status !== "removing") return;
   try {
     await toClusters(() => clusters.setHostname({ hostname, replId: domain.replId, present }));
   } catch (error) {
     const isGone = error instanceof APIError && error.code === ErrCode.NotFound;
-    if (present || !isGone) return store.markFailed(hostname, (error as Error).message);
+    if (present || !isGone) return store.markUntold(hostname, (error as Error).message);
   }
-  await store.markAnnounced({ ...domain, status: present ? "verified" : "removing" });
+  await store.markTold(hostname, present);
 }
 
-/** Whether a repl exists: from memory, or asked when it may be too new for that. */
-export async function replExists(replId: string): Promise<boolean> {
-  if (instance().catalog.platform.repl(replId)) return true;
-  const { found } = await toClusters(() => clusters.lookup({ replId }));
-  return found;
+/** The owner of a repl, from memory, or asked when it may be too new for that; undefined: no repl. */
+export async function ownerOf(replId: string): Promise<string | undefined> {
+  const known = instance().catalog.platform.repl(replId);
+  if (known) return known.owner;
+  const { found, owner } = await toClusters(() => clusters.lookup({ replId }));
+  return found ? owner : undefined;
 }

@@ -203,33 +203,66 @@ describe("the copy of the log", () => {
 });
 
 describe("domains", () => {
-  it("belong to one repl, are verified, announced and removed", async () => {
-    expect(await domainStore.addDomain("a.example", "r1")).toBe(true);
-    expect(await domainStore.addDomain("a.example", "r1")).toBe(true);
-    expect(await domainStore.addDomain("a.example", "r2")).toBe(false);
+  const one = { hostname: "a.example", replId: "r1", owner: "o1" };
+  const looked = (status: "pending" | "active", from: "pending" | "active" = "pending") =>
+    domainStore.markLooked({ ...one, from, status, failingSince: null, reason: null });
+
+  it("belong to one repl, are looked at, told, and removed", async () => {
+    expect(await domainStore.addDomain(one)).toBe(true);
+    expect(await domainStore.addDomain(one)).toBe(true);
+    expect(await domainStore.addDomain({ ...one, replId: "r2" })).toBe(false);
     const [due] = await domainStore.claimDue();
-    expect(due).toMatchObject({ hostname: "a.example", replId: "r1", status: "pending" });
+    expect(due).toMatchObject({ ...one, status: "pending", announced: false });
+    expect(due!.token).toMatch(/^[0-9a-f]{32}$/);
     expect(await domainStore.claimDue()).toEqual([]);
-    await domainStore.markFailed("a.example", "no CNAME");
-    expect(await domainStore.findDomain("a.example")).toMatchObject({
-      attempts: 1,
-      reason: "no CNAME",
-    });
-    await domainStore.markVerified("a.example");
-    await domainStore.markAnnounced({ ...due!, status: "verified" });
-    expect(await domainStore.listDomains("r1")).toMatchObject([
-      { status: "verified", reason: null },
-    ]);
-    expect(await domainStore.claimDue()).toEqual([]);
-    expect(await domainStore.removeDomain("a.example")).toBe(true);
-    expect(await domainStore.claimDue()).toMatchObject([{ status: "removing" }]);
-    expect(await domainStore.addDomain("a.example", "r1")).toBe(false);
-    await domainStore.markAnnounced({ ...due!, status: "removing" });
-    expect(await domainStore.findDomain("a.example")).toBeNull();
+    await domainStore.markUntold(one.hostname, "away");
+    expect(await domainStore.findDomain(one.hostname)).toMatchObject({ reason: "away" });
+    await looked("active");
+    await looked("pending");
+    await domainStore.markTold(one.hostname, true);
+    const [listed] = await domainStore.listDomains("r1");
+    expect(listed).toMatchObject({ status: "active", announced: true, token: due!.token });
+    expect(await domainStore.removeDomain(one.hostname)).toBe(true);
+    expect(await domainStore.claimDue()).toMatchObject([{ status: "removing", announced: true }]);
+    expect(await domainStore.addDomain(one)).toBe(false);
+    await domainStore.markTold(one.hostname, false);
+    expect(await domainStore.findDomain(one.hostname)).toMatchObject({ status: "removed" });
+    expect(await domainStore.listDomains("r1")).toEqual([]);
+  });
+
+  it("are kept for their last owner for a while, with a proof of their own", async () => {
+    const before = await domainStore.findDomain(one.hostname);
+    expect(await domainStore.addDomain({ ...one, replId: "r3", owner: "o2" })).toBe(false);
+    await domainStore.forgetOld();
+    expect(await domainStore.addDomain({ ...one, replId: "r2" })).toBe(true);
+    const after = await domainStore.findDomain(one.hostname);
+    expect(after).toMatchObject({ status: "pending", replId: "r2", removedAt: null });
+    expect(after!.token).not.toBe(before!.token);
+    await domainStore.removeDomain(one.hostname);
+    await domainStore.markTold(one.hostname, false);
+    await db.exec`UPDATE domain SET removed_at = now() - interval '73 hours'
+      WHERE hostname = ${one.hostname}`;
+    expect(await domainStore.addDomain({ ...one, replId: "r3", owner: "o2" })).toBe(true);
+    await domainStore.removeDomain(one.hostname);
+    await domainStore.markTold(one.hostname, false);
+    await db.exec`UPDATE domain SET removed_at = now() - interval '73 hours'
+      WHERE hostname = ${one.hostname}`;
+    await domainStore.forgetOld();
+    expect(await domainStore.findDomain(one.hostname)).toBeNull();
+  });
+
+  it("that nobody proves are forgotten", async () => {
+    await domainStore.addDomain(one);
+    await domainStore.forgetOld();
+    expect(await domainStore.findDomain(one.hostname)).not.toBeNull();
+    await db.exec`UPDATE domain SET created_at = now() - interval '8 days'
+      WHERE hostname = ${one.hostname}`;
+    await domainStore.forgetOld();
+    expect(await domainStore.findDomain(one.hostname)).toBeNull();
   });
 
   it("go with their repl", async () => {
-    await domainStore.addDomain("b.example", "r9");
+    await domainStore.addDomain({ hostname: "b.example", replId: "r9", owner: "o" });
     const start = await store.readCursor();
     await store.copyLog(start, { changes: [{ kind: "repl_gone", id: "r9" }], seq: start + 1 });
     expect(await domainStore.findDomain("b.example")).toMatchObject({ status: "removing" });

@@ -401,8 +401,8 @@ async function copyChange(tx: Transaction, change: Change): Promise<void> {
     case "repl_gone":
       await tx.exec`DELETE FROM placement_copy WHERE repl_id = ${change.id}`;
       await tx.exec`
-        UPDATE domain SET status = 'removing', announced = false, next_check_at = now()
-        WHERE repl_id = ${change.id}`;
+        UPDATE domain SET status = 'removing', next_check_at = now()
+        WHERE repl_id = ${change.id} AND status <> 'removed'`;
       return;
     case "cluster":
       await tx.exec`

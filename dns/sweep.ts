@@ -3,7 +3,7 @@ import log from "encore.dev/log";
 
 import { settle } from "./domains";
 import * as store from "./store";
-import { claimDue } from "./store-domain";
+import { claimDue, forgetOld } from "./store-domain";
 import { zones } from "./zones";
 
 const EVERY_MS = 2_000;
@@ -16,6 +16,7 @@ async function sweepOnce(): Promise<void> {
   const revision = await store.expireChallenges();
   if (revision !== undefined) await zones().reach(revision);
   await Promise.all((await claimDue()).map(settle));
+  await forgetOld();
 }
 
 /** Sweeps until stopped. Any number of processes may: rows are claimed. */

@@ -3,7 +3,7 @@ import type { Domain, Items, Rrset, Zone } from "../api-types";
 import { findApp } from "../apps";
 import type { Command } from "../command";
 import type { Context } from "../context";
-import { Failure } from "../failure";
+import { Failure, usage } from "../failure";
 import { columns, table } from "../format";
 
 const HOSTNAME = { name: "hostname", doc: "such as www.example.com" };
@@ -18,24 +18,32 @@ const ZONE = { zone: { value: "zone", doc: "which zone, where there are several"
 const domainAdd: Command = {
   name: "domain add",
   doc: "Give an app a domain of your own",
-  args: [HOSTNAME, { name: "app", doc: "name.owner, a name, or an id" }],
-  more: "  Prints the name to make the domain a CNAME of; domain verify looks whether it is one.",
+  args: [HOSTNAME, { name: "app", doc: "name.owner, a name, or an id", optional: true }],
+  options: { app: { value: "app", doc: "the same" } },
+  more: "  Prints what to put into the DNS; domain verify looks whether it is there.",
   run: async (input, context) => {
-    const app = await findApp(context.api, input.arg("app"));
+    const wanted = input.text("app") ?? input.arg("app");
+    if (wanted === "") throw usage("<app> is missing: stele domain add <hostname> <app>");
+    const app = await findApp(context.api, wanted);
     const body = { hostname: input.arg("hostname"), replId: app.id };
     const domain = await context.api.post<Domain>("/v1/domains", body);
     context.result(domain, () => tellDomain(context, domain));
   },
 };
 
-function tellDomain({ paint }: Context, { hostname, target, status }: Domain): string {
-  if (status === "verified")
-    return `${hostname} is ${paint.green("verified")}: it leads to the app`;
-  const record = `${hostname}. CNAME ${target}.`;
+function tellDomain({ paint }: Context, domain: Domain): string {
+  const { hostname, target, status, proofName, proof, addresses } = domain;
+  if (status === "active") return `${hostname} is ${paint.green("active")}: it leads to the app`;
+  const isIpv6 = (address: string): boolean => address.includes(":");
   return [
     `Make this record where ${hostname} is kept:`,
     "",
-    `  ${paint.bold(record)}`,
+    `  ${paint.bold(`${hostname}. CNAME ${target}.`)}`,
+    "",
+    "Or these where no CNAME can stand, as at a zone's own name; after a move they still lead there:",
+    "",
+    `  ${proofName}. TXT "${proof}"`,
+    ...addresses.map((address) => `  ${hostname}. ${isIpv6(address) ? "AAAA" : "A"} ${address}`),
     "",
     `Then: stele domain verify ${hostname}`,
   ].join("\n");
@@ -49,7 +57,7 @@ const domainVerify: Command = {
     const hostname = input.arg("hostname");
     const domain = await context.api.post<Domain>(path`/v1/domains/${hostname}/verify`, {});
     context.result(domain, () => tellDomain(context, domain));
-    if (domain.status !== "verified") {
+    if (domain.status !== "active") {
       throw new Failure(
         `${hostname} does not lead here yet: ${domain.reason ?? "no reason given"}`,
       );

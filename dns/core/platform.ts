@@ -6,7 +6,7 @@
  *     <name>.<owner>.<zone>   <name>--<owner>.<zone>   <id>.id.<zone>     A and AAAA of the home
  *     <owner>.<zone>   id.<zone>                                          exist, without data
  */
-import { parseIpv4, parseIpv6 } from "./address";
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
 import { TYPE } from "./codes";
 import { child, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name } from "./names";
 import { EMPTY_NODE, type NamedNode, type Node, type RRset } from "./zone";
@@ -47,6 +47,15 @@ export class Platform {
   /** Set the addresses that a cluster's repls resolve to. What is no IP address is left out. */
   setCluster(id: string, ingress: readonly string[]): void {
     this.#nodes[this.#indexOf(id)] = addressNode(ingress);
+  }
+
+  /** Addresses of all clusters. */
+  addresses(): string[] {
+    const found = this.#nodes.flatMap((node) => [
+      ...(node.get(TYPE.A)?.rdatas.map(formatIpv4) ?? []),
+      ...(node.get(TYPE.AAAA)?.rdatas.map(formatIpv6) ?? []),
+    ]);
+    return [...new Set(found)];
   }
 
   /** Place a repl. False for an older generation than the one known: that changes nothing. */
