@@ -155,6 +155,21 @@ describe("signatures", () => {
     expect(await ask(soa, keyOf(reader), late)).toEqual([RCODE.NOTAUTH, TSIG_ERROR.BADTIME]);
   });
 
+  it("count for the size: what is too long with them is truncated", async () => {
+    const values = ["x".repeat(200), "y".repeat(200)];
+    await dns.putRrset({ zone: ZONE, name: "long", type: "TXT", ttl: 60, values });
+    const plain = query(`long.${ZONE}`, TYPE.TXT);
+    const whole = await overUdp(plain);
+    expect([whole.length > 400, whole[2]! & 2]).toEqual([true, 0]);
+    const { message, mac } = signed(plain, keyOf(acme));
+    const answer = await overUdp(message);
+    expect(verdict(answer, keyOf(acme), mac)).toEqual([RCODE.NOERROR, TSIG_ERROR.NONE]);
+    expect(answer.length).toBeLessThanOrEqual(512);
+    expect([answer[2]! & 2, readMessage(answer)!.answers]).toEqual([2, []]);
+    const [overStream] = await overTcp(message, () => true);
+    expect(readMessage(overStream!)!.answers).toHaveLength(2);
+  });
+
   it("that are malformed get FORMERR", async () => {
     const soa = query(ZONE, TYPE.SOA);
     const { message } = signed(soa, keyOf(reader));
