@@ -74,6 +74,8 @@ export class Simulated implements Movable {
   #moves = 0;
   #completed = 0;
   readonly #leases: number[];
+  /** When each asks next how a move was decided. */
+  readonly #asksAt: number[] = [];
 
   constructor(name: string, hasFiles: boolean, surroundings: Surroundings) {
     const { clock, random, weather, rules, clusters } = surroundings;
@@ -285,7 +287,7 @@ export class Simulated implements Movable {
     if (drained) this.change(drained, `${clusterName(index)} stops what it has replaced`);
     const { row, leased, seen } = at(this.world.clusters, index);
     if (seen === null || !isSameRow(seen, row)) this.#hear(index);
-    if (row.state === "staged" && this.random.chance(SWEEP_MS / ASK_STAGED_MS)) this.#settle(index);
+    if (row.state === "staged" && this.clock.now >= (this.#asksAt[index] ?? 0)) this.#settle(index);
     if (!leased || row.state !== "staged") return;
     if (this.weather.clockOf(index) <= (this.#leases[index] ?? 0)) return;
     const { generation } = row;
@@ -297,6 +299,7 @@ export class Simulated implements Movable {
 
   /** It asks the authority how the move was decided that it is staged for. */
   #settle(index: number): void {
+    this.#asksAt[index] = this.clock.now + ASK_STAGED_MS;
     this.weather.send(index, CONTROL, () => {
       this.weather.send(CONTROL, index, () =>
         this.change(
