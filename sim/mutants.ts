@@ -150,7 +150,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: "a boot does not look at the fence",
-    inStorm: true,
     broken: /which has closed it/,
     rules: {
       ...PRODUCTION,
@@ -183,13 +182,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: "an abort does not wait until the boot lease has ended",
-    inStorm: true,
     broken: /two containers may write/,
     rules: { ...PRODUCTION, abortWaitsLease: false },
   },
   {
     rule: "a boot does not ask whether its move is open",
-    inStorm: true,
     broken: /two containers may write/,
     rules: { ...PRODUCTION, bootAsks: false },
   },

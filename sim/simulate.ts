@@ -46,6 +46,8 @@ const REQUEST_EVERY_MS = 500;
 const MOVE_EVERY_MS = 2_500;
 const NAP_EVERY_MS = 6_000;
 const DEPLOY_EVERY_MS = 3_000;
+/** The last copies of messages come a minute late, and what they bring about is found out after it. */
+const REST_MS = 90_000;
 
 /**
  * Many repls move among clusters while hosts fail, clocks differ and messages are lost, late or twice;
@@ -103,7 +105,7 @@ class Storm {
       while (this.#clock.now < end && this.#repls.some(({ isMoving }) => isMoving)) {
         this.#pass(Math.min(end, this.#clock.now + 1_000));
       }
-      this.#pass(this.#clock.now + 30_000);
+      this.#pass(this.#clock.now + REST_MS);
       for (const repl of this.#repls) {
         current = repl;
         this.#checkRest(repl);

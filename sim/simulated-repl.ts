@@ -74,8 +74,8 @@ export class Simulated implements Movable {
   #moves = 0;
   #completed = 0;
   readonly #leases: number[];
-  /** When each asks next how a move was decided. */
-  readonly #asksAt: number[] = [];
+  /** When each cluster asks next how the move of its staged generation was decided. */
+  readonly #asksAt = new Map<string, number>();
 
   constructor(name: string, hasFiles: boolean, surroundings: Surroundings) {
     const { clock, random, weather, rules, clusters } = surroundings;
@@ -287,7 +287,7 @@ export class Simulated implements Movable {
     if (drained) this.change(drained, `${clusterName(index)} stops what it has replaced`);
     const { row, leased, seen } = at(this.world.clusters, index);
     if (seen === null || !isSameRow(seen, row)) this.#hear(index);
-    if (row.state === "staged" && this.clock.now >= (this.#asksAt[index] ?? 0)) this.#settle(index);
+    if (row.state === "staged") this.#settleInTime(index, row.generation);
     if (!leased || row.state !== "staged") return;
     if (this.weather.clockOf(index) <= (this.#leases[index] ?? 0)) return;
     const { generation } = row;
@@ -297,9 +297,16 @@ export class Simulated implements Movable {
     );
   }
 
+  #settleInTime(index: number, generation: number): void {
+    const staged = `${index}/${generation}`;
+    const asksAt = this.#asksAt.get(staged);
+    if (asksAt !== undefined && this.clock.now < asksAt) return;
+    this.#asksAt.set(staged, this.clock.now + ASK_STAGED_MS);
+    if (asksAt !== undefined) this.#settle(index);
+  }
+
   /** It asks the authority how the move was decided that it is staged for. */
   #settle(index: number): void {
-    this.#asksAt[index] = this.clock.now + ASK_STAGED_MS;
     this.weather.send(index, CONTROL, () => {
       this.weather.send(CONTROL, index, () =>
         this.change(
