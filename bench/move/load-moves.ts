@@ -39,6 +39,7 @@ export interface MoverOptions {
 /** Within so long somebody of each kind comes to an app that was asleep when its move began. */
 const WAKE_WITHIN_MS = 400;
 const TRIES = 6;
+const REST_MS = 2_000;
 const MOVE_DEADLINE_MS = 60_000;
 const LOOK_EACH_MS = 5;
 const SWITCHED = ["draining", "cleaning", "completed", "rolled_back"];
@@ -55,6 +56,8 @@ export class Mover {
       const { outcome } = await this.move(act, from, to, n === 0 ? crash : undefined);
       if (outcome !== "rolled_back") return;
       act.undone += 1;
+      // As an evacuation does: what was held is let through before it is held again.
+      await sleep(REST_MS * (n + 1));
     }
     throw new Error(`Cannot move ${app} to ${to}: ${TRIES} moves were undone`);
   }
@@ -130,6 +133,7 @@ export class Mover {
     const pid = platform.pidOf(name);
     const reached = async () => {
       const move = await this.newest(act);
+      if (move?.outcome === "rolled_back") return move.phase;
       return move && PHASES.indexOf(move.phase) >= PHASES.indexOf(phase) && move.phase;
     };
     const seen = await until(`${act.app} is in ${phase}`, reached, MOVE_DEADLINE_MS, 1);

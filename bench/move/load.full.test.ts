@@ -13,9 +13,9 @@ it("visitors of every class at apps that move: no request fails", async () => {
     seed: 1,
     seconds: 30,
     atMostSeconds: 300,
-    smallPerSecond: 120,
-    wanted: { rounds: 2, small: 2_000, large: 2 },
-    uploadBytes: 20 * MB,
+    smallPerSecond: 80,
+    wanted: { rounds: 2, small: 1_000, large: 2 },
+    uploadBytes: 10 * MB,
   });
   console.info(`figure:\n${render(result)}`);
   expect(result.failures).toEqual([]);

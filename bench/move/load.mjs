@@ -54,7 +54,7 @@ async function main([processes, ...args]) {
     seconds,
     smallPerSecond: number("rate"),
     atMostSeconds: 2 * seconds,
-    wanted: option(args, "seconds") === undefined ? WANTED[processes] : AT_ALL,
+    wanted: seconds < SECONDS[processes] ? AT_ALL : WANTED[processes],
     uploadBytes: UPLOAD_BYTES,
     ...(args.includes("--verbose") && { tell: console.error }),
   });

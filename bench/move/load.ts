@@ -72,7 +72,8 @@ const HANDOFF_PART = 0.15;
 /** Held for as long as is allowed, a hundred a second are as many as may be. */
 const MAX_HANDOFF_PER_SECOND = 80;
 const ASK_NAME_MS = 100;
-const TOLD = 50;
+/** Of each class. */
+const TOLD = 3;
 const POLICY: Readonly<Record<App, string>> = {
   overlap: "overlap",
   handoff: "handoff",
@@ -254,10 +255,18 @@ class Run {
       reconnects: tally.reconnects,
       seconds,
       failed: classes.reduce((sum, one) => sum + one.failed, 0) + history.faults.length,
-      failures: tally.failures().slice(0, TOLD),
+      failures: firstOfEach(tally.failures()),
       ...history,
     };
   }
+}
+
+function firstOfEach(failures: readonly Lost[]): Lost[] {
+  const told = new Map<string, number>();
+  return failures.filter(({ who }) => {
+    told.set(who, (told.get(who) ?? 0) + 1);
+    return (told.get(who) ?? 0) <= TOLD;
+  });
 }
 
 const isSmall = ({ kind }: ClassReport): boolean => kind === "GET" || kind === "POST";
