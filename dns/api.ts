@@ -188,6 +188,8 @@ export interface DnsInstance {
   queries: number;
   udpQueries: number;
   tcpQueries: number;
+  tlsQueries: number;
+  httpsQueries: number;
   tcpConnections: number;
   /** Connections that were refused at a limit. */
   tcpRefused: number;
@@ -223,7 +225,8 @@ function thisInstance(): DnsInstance {
     seq: answeredSeq,
     listening: answerer.listening.map(formatAddress),
     serial: allZones().find(({ name }) => name === config().zone)?.serial ?? 0,
-    queries: counters.udpQueries + counters.tcpQueries,
+    queries:
+      counters.udpQueries + counters.tcpQueries + counters.tlsQueries + counters.httpsQueries,
     ...counters,
     rcodes: Object.entries(rcodes).map(([rcode, count]) => ({ rcode: Number(rcode), count })),
     deaths: answerer.deaths,

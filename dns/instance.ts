@@ -8,7 +8,13 @@ import { type Batch, Catalog, type CatalogOptions } from "./core/catalog";
 import { Snapshot } from "./core/snapshot";
 import { guard } from "./guard";
 import { Answerer, type AnswererOptions } from "./listen";
-import type { Guard, ListenAddress } from "./protocol";
+import {
+  type EncryptedOptions,
+  type EncryptedState,
+  formatAddress,
+  type Guard,
+  type ListenAddress,
+} from "./protocol";
 import { config } from "./settings";
 
 /** The answering thread's source, from the application's root. */
@@ -17,6 +23,7 @@ export const WORKER = "dns/worker.ts";
 export interface InstanceOptions {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
+  readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
 }
 
@@ -37,16 +44,18 @@ export class Instance {
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor({ catalog, guard, addresses }: InstanceOptions) {
+  constructor({ catalog, guard, encrypted, addresses }: InstanceOptions) {
     this.catalog = new Catalog(catalog);
     this.guard = guard;
     this.answerer = new Answerer({
       catalog,
       guard,
+      encrypted,
       addresses,
       snapshot: () => this.snapshot.batch(),
       startWorker: (input) => startWorker(WORKER, input),
       answerSigned: (asked) => this.answerSigned?.(asked) ?? nobody(),
+      onEncrypted: logEncrypted,
       onDeath: (reason) => log.error("the answering worker died and is replaced", { reason }),
     });
   }
@@ -99,14 +108,21 @@ export class Instance {
   }
 }
 
+function logEncrypted({ tls, https, fault }: EncryptedState): void {
+  const addresses = { tls: tls.map(formatAddress), https: https.map(formatAddress) };
+  if (fault === null) log.info("the name server answers over TLS and HTTPS", addresses);
+  else log.warn("the name server does not answer over TLS and HTTPS", { ...addresses, fault });
+}
+
 let created: Instance | undefined;
 
 /** The instance of this process, made at the first use. */
 export function instance(): Instance {
-  const { zone, validationZone, listen } = config();
+  const { zone, validationZone, listen, certificate, listenTls, listenHttps } = config();
   return (created ??= new Instance({
     catalog: { platformZone: zone, validationZone },
     guard: guard(config()),
+    encrypted: { certificate, tls: listenTls, https: listenHttps },
     addresses: listen,
   }));
 }

@@ -1,15 +1,21 @@
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:tls";
 
-import { TCP_IDLE_MS } from "./core/respond";
+import { Connections } from "./connections";
 import type { Deliver } from "./hand-off";
 import type { ListenAddress } from "./protocol";
 
-const MAX_CONNECTIONS = 2_000;
-/** One address may not take them all. */
-const MAX_CONNECTIONS_PER_ADDRESS = 200;
 /** While so much waits to be read by the asker, its further queries wait too. */
 const MAX_UNSENT_OCTETS = 256 * 1024;
 const LENGTH_OCTETS = 2;
+/** Whoever says nothing for so long after connecting has no place in the table. */
+const HANDSHAKE_MS = 5_000;
+
+/** What askers know the server by, in PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 /** Writes the answer to `query` into `out`, and says its length; 0 for none. */
 export type AnswerTcp = (query: Uint8Array, out: Uint8Array, asker: TcpAsker) => number;
@@ -28,27 +34,60 @@ export interface TcpListener {
   close(graceMs: number): Promise<void>;
 }
 
+/** Over TLS (RFC 7858). */
+export interface TlsListener extends TcpListener {
+  /** Connections from now on see this certificate. */
+  renew(certificate: Certificate): void;
+}
+
 export interface TcpEvents {
   readonly answerTo: AnswerTcp;
   readonly onRefused: () => void;
 }
 
 /** Answers queries over TCP (RFC 7766): any number on a connection, in order, one write a chunk. */
-export async function listenTcp(
-  { host, port }: ListenAddress,
-  { answerTo, onRefused }: TcpEvents,
+export async function listenTcp(address: ListenAddress, events: TcpEvents): Promise<TcpListener> {
+  return listenWith(createServer({ allowHalfOpen: true, noDelay: true }), "connection", {
+    ...address,
+    ...events,
+  });
+}
+
+/** The same within TLS. */
+export async function listenTls(
+  address: ListenAddress,
+  certificate: Certificate,
+  events: TcpEvents,
+): Promise<TlsListener> {
+  const server: SecureServer = createSecureServer({
+    ...certificate,
+    ALPNProtocols: ["dot"],
+    minVersion: "TLSv1.2",
+    handshakeTimeout: HANDSHAKE_MS,
+    allowHalfOpen: true,
+    noDelay: true,
+  });
+  const listener = await listenWith(server, "secureConnection", { ...address, ...events });
+  return { ...listener, renew: (renewed) => server.setSecureContext(renewed) };
+}
+
+async function listenWith(
+  server: Server,
+  event: "connection" | "secureConnection",
+  { host, port, answerTo, onRefused }: ListenAddress & TcpEvents,
 ): Promise<TcpListener> {
-  const open = new Map<Socket, string>();
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const open = new Connections();
+  const served = new Set<Socket>();
+  // Within TLS a connection counts from its first octet, not from the end of its handshake.
+  server.on("connection", (socket: Socket) => {
+    if (!open.admit(socket)) onRefused();
+  });
+  server.on(event, (socket: Socket) => {
+    if (socket.destroyed) return;
     const peer = socket.remoteAddress ?? "";
-    const ofPeer = [...open.values()].filter((other) => other === peer).length;
-    if (open.size >= MAX_CONNECTIONS || ofPeer >= MAX_CONNECTIONS_PER_ADDRESS) {
-      onRefused();
-      socket.destroy();
-      return;
-    }
-    open.set(socket, peer);
-    socket.on("close", () => open.delete(socket));
+    served.add(socket);
+    socket.on("close", () => served.delete(socket));
+    socket.setTimeout(open.idleMs, () => socket.destroy());
     serve(socket, peer, answerTo);
   });
   await bound(server, host, port);
@@ -56,7 +95,10 @@ export async function listenTcp(
   return {
     address: { host, port: typeof address === "object" ? (address?.port ?? port) : port },
     connections: () => open.size,
-    close: (graceMs) => closed(server, open, graceMs),
+    close: async (graceMs) => {
+      for (const socket of served) socket.end();
+      await closed(server, open, graceMs);
+    },
   };
 }
 
@@ -70,12 +112,9 @@ async function bound(server: Server, host: string, port: number): Promise<void> 
   });
 }
 
-async function closed(server: Server, open: Map<Socket, string>, graceMs: number): Promise<void> {
+async function closed(server: Server, open: Connections, graceMs: number): Promise<void> {
   const done = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const socket of open.keys()) socket.end();
-  const timer = setTimeout(() => {
-    for (const socket of open.keys()) socket.destroy();
-  }, graceMs);
+  const timer = setTimeout(() => open.destroy(), graceMs);
   await done;
   clearTimeout(timer);
 }
@@ -118,7 +157,6 @@ function serve(socket: Socket, address: string, answerTo: AnswerTcp): void {
     else socket.resume();
   };
 
-  socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
   socket.on("error", () => socket.destroy());
   socket.on("drain", pump);
   socket.on("data", (chunk) => {

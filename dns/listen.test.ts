@@ -55,6 +55,7 @@ beforeAll(async () => {
   answerer = new Answerer({
     catalog: { platformZone: "repl.test", validationZone: "" },
     guard: openGuard,
+    encrypted: { certificate: "", tls: [], https: [] },
     addresses: [{ host: "127.0.0.1", port: 0 }],
     snapshot: () => snapshot.batch(),
     startWorker: async (input) => {

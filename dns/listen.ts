@@ -9,6 +9,8 @@ import type { Batch, CatalogOptions } from "./core/catalog";
 import {
   type Asked,
   type Counters,
+  type EncryptedOptions,
+  type EncryptedState,
   type FromWorker,
   type Guard,
   type ListenAddress,
@@ -25,6 +27,7 @@ const STABLE_MS = 10_000;
 export interface AnswererOptions {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
+  readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
   /** Everything that a new worker must know, the batches that were applied before included. */
   readonly snapshot: () => Batch;
@@ -32,6 +35,8 @@ export interface AnswererOptions {
   readonly onDeath: (reason: string) => void;
   /** Answers a signed message, in batches; each waits until the one before is on its way. */
   readonly answerSigned?: ((asked: Asked) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  /** Told when DNS over TLS and HTTPS are answered, or why they are not. */
+  readonly onEncrypted?: (state: EncryptedState) => void;
 }
 
 /** What the worker has not answered yet. Kept when it dies: its successor's snapshot covers it. */
@@ -71,8 +76,8 @@ export class Answerer {
 
   /** Start answering. Rejects when an address cannot be bound; then nothing is. */
   async open(): Promise<void> {
-    const { catalog, guard, addresses, snapshot, startWorker } = this.#options;
-    const worker = await startWorker({ catalog, guard });
+    const { catalog, guard, encrypted, addresses, snapshot, startWorker } = this.#options;
+    const worker = await startWorker({ catalog, guard, encrypted });
     let hasOpened = false;
     let fault = "it ended";
     worker.on("error", (error) => (fault = error.stack ?? String(error)));
@@ -149,6 +154,7 @@ export class Answerer {
   #hear(message: FromWorker): void {
     if (message.kind === "counted") this.#counted = message.counters;
     if (message.kind === "listening") this.#listening = message.addresses;
+    if (message.kind === "encrypted") this.#options.onEncrypted?.(message.state);
     if (message.kind !== "done") return;
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
@@ -192,6 +198,8 @@ function sum(a: Counters, b: Counters): Counters {
   return {
     udpQueries: a.udpQueries + b.udpQueries,
     tcpQueries: a.tcpQueries + b.tcpQueries,
+    tlsQueries: a.tlsQueries + b.tlsQueries,
+    httpsQueries: a.httpsQueries + b.httpsQueries,
     dropped: a.dropped + b.dropped,
     truncated: a.truncated + b.truncated,
     slipped: a.slipped + b.slipped,

@@ -22,10 +22,26 @@ export interface Guard {
   readonly rateLimits: RateLimits | undefined;
 }
 
+/** DNS over TLS (RFC 7858) and HTTPS (RFC 8484). */
+export interface EncryptedOptions {
+  /** Directory with `cert.pem` and `key.pem`; "" for none. */
+  readonly certificate: string;
+  readonly tls: readonly ListenAddress[];
+  readonly https: readonly ListenAddress[];
+}
+
+/** What of it is answered now, and if nothing is, why. */
+export interface EncryptedState {
+  readonly tls: readonly ListenAddress[];
+  readonly https: readonly ListenAddress[];
+  readonly fault: string | null;
+}
+
 /** What a worker is started with. */
 export interface WorkerInput {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
+  readonly encrypted: EncryptedOptions;
 }
 
 /** A signed message: the worker has neither keys nor a database. */
@@ -54,12 +70,15 @@ export type FromWorker =
   | { readonly kind: "done"; readonly id: number; readonly fault: string | null }
   | { readonly kind: "asked"; readonly asked: Asked }
   | { readonly kind: "listening"; readonly addresses: readonly ListenAddress[] }
+  | { readonly kind: "encrypted"; readonly state: EncryptedState }
   | { readonly kind: "counted"; readonly counters: Counters };
 
 /** Totals since the worker started. */
 export interface Counters {
   readonly udpQueries: number;
   readonly tcpQueries: number;
+  readonly tlsQueries: number;
+  readonly httpsQueries: number;
   /** What got no answer: too short, itself an answer, or not sent. */
   readonly dropped: number;
   readonly truncated: number;
@@ -75,6 +94,8 @@ export interface Counters {
 export const NO_COUNTERS: Counters = {
   udpQueries: 0,
   tcpQueries: 0,
+  tlsQueries: 0,
+  httpsQueries: 0,
   dropped: 0,
   truncated: 0,
   slipped: 0,

@@ -48,12 +48,21 @@ function optionalAddress(value: string): Address | undefined {
 }
 
 function listenAddresses(value: string): readonly Address[] {
+  const found = someAddresses(value);
+  if (found.length > 0) return found;
+  throw new Error(EXPECTED_ADDRESSES);
+}
+
+function someAddresses(value: string): readonly Address[] {
   const found = addresses(value);
   const isWildcard = found.some(({ host }) => host === "0.0.0.0" || /^[0:]+$/.test(host));
-  if (found.length > 0 && !isWildcard) return found;
+  if (!isWildcard) return found;
   // A wildcard socket answers from an address that was not asked.
-  throw new Error("each address to answer on, such as 192.0.2.1:53,[2001:db8::1]:53, no wildcard");
+  throw new Error(EXPECTED_ADDRESSES);
 }
+
+const EXPECTED_ADDRESSES =
+  "each address to answer on, such as 192.0.2.1:53,[2001:db8::1]:53, no wildcard";
 
 function identity(value: string): string {
   if (/^[\x20-\x7e]*$/.test(value) && value.length <= MAX_IDENTITY_OCTETS) return value;
@@ -100,6 +109,24 @@ export const settings = {
     default: "127.0.0.1:5300",
     parse: listenAddresses,
     doc: "Addresses that the name server answers on, over UDP and TCP, separated by commas",
+  },
+  certificate: {
+    name: "STELE_DNS_TLS_CERTIFICATE",
+    default: "",
+    parse: text,
+    doc: "Directory with `cert.pem` and `key.pem` for DNS over TLS and HTTPS, looked at again each minute; without it both are off",
+  },
+  listenTls: {
+    name: "STELE_DNS_TLS_LISTEN",
+    default: "",
+    parse: someAddresses,
+    doc: "Addresses that the name server answers on over TLS, such as 192.0.2.1:853; empty for none",
+  },
+  listenHttps: {
+    name: "STELE_DNS_HTTPS_LISTEN",
+    default: "",
+    parse: someAddresses,
+    doc: "Addresses that the name server answers on over HTTPS, at `/dns-query`; empty for none",
   },
   nameServers: {
     name: "STELE_DNS_NAMESERVERS",

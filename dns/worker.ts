@@ -10,6 +10,7 @@ import { RateLimiter } from "./core/rate-limit";
 import { type Asker, MAX_UDP_OCTETS, type Outcome, respond, type Server } from "./core/respond";
 import { isSigned } from "./core/tsig";
 import { type Deliver, HandOff } from "./hand-off";
+import { Encrypted } from "./listen-encrypted";
 import { listenTcp, type TcpAsker, type TcpListener } from "./listen-tcp";
 import { type Later, listenUdp, type UdpListener } from "./listen-udp";
 import type { Counters, FromWorker, ListenAddress, ToWorker, WorkerInput } from "./protocol";
@@ -18,7 +19,7 @@ const COUNT_EVERY_MS = 1_000;
 /** With port 0, TCP's free port may be taken for UDP: so often another one is tried. */
 const PORT_ATTEMPTS = 10;
 
-const { catalog: options, guard } = workerData as WorkerInput;
+const { catalog: options, guard, encrypted } = workerData as WorkerInput;
 const catalog = new Catalog(options);
 const server: Server = {
   zones: catalog,
@@ -29,6 +30,7 @@ const server: Server = {
 const udp: UdpListener[] = [];
 const tcp: TcpListener[] = [];
 const totals = { udpQueries: 0, tcpQueries: 0, dropped: 0, truncated: 0, tcpRefused: 0 };
+const secure = { tlsQueries: 0, httpsQueries: 0 };
 const limits = { slipped: 0, limited: 0 };
 const rcodes: Record<number, number> = {};
 const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
@@ -56,7 +58,8 @@ function isHandedOff(
   deliver: () => Deliver,
 ) {
   if (!isSigned(query)) return false;
-  if (!handOff.give({ transport, address, query }, deliver, nowMs)) totals.dropped++;
+  const over = transport === "udp" ? "udp" : "tcp";
+  if (!handOff.give({ transport: over, address, query }, deliver, nowMs)) totals.dropped++;
   return true;
 }
 
@@ -71,8 +74,12 @@ function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array
   return outcome.length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, outcome.length));
 }
 
-function answerTcp(query: Uint8Array, out: Uint8Array, { address, later }: TcpAsker): number {
+function answerTcp(query: Uint8Array, out: Uint8Array, asker: TcpAsker): number {
   totals.tcpQueries++;
+  return answerStream(query, out, asker);
+}
+
+function answerStream(query: Uint8Array, out: Uint8Array, { address, later }: TcpAsker): number {
   const asker = askerOf("tcp", address);
   if (isHandedOff(query, asker, later)) return 0;
   const outcome = respond(server, query, asker, out);
@@ -80,9 +87,28 @@ function answerTcp(query: Uint8Array, out: Uint8Array, { address, later }: TcpAs
   return outcome.length;
 }
 
+function answerTls(query: Uint8Array, out: Uint8Array, asker: TcpAsker): number {
+  secure.tlsQueries++;
+  return answerStream(query, out, asker);
+}
+
+function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
+  secure.httpsQueries++;
+  const outcome = respond(server, query, askerOf("https", address), out);
+  count(outcome);
+  return outcome;
+}
+
+const onRefused = (): void => void totals.tcpRefused++;
+const overTls = new Encrypted(encrypted, {
+  answerTls,
+  answerHttps,
+  onRefused,
+  onState: (state) => tell({ kind: "encrypted", state }),
+});
+
 async function listenBoth(address: ListenAddress): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const onRefused = (): void => void totals.tcpRefused++;
     const overTcp = await listenTcp(address, { answerTo: answerTcp, onRefused });
     try {
       udp.push(await listenUdp(overTcp.address, answerUdp));
@@ -103,19 +129,22 @@ async function listenAll(addresses: readonly ListenAddress[]): Promise<void> {
     throw error;
   }
   tell({ kind: "listening", addresses: udp.map(({ address }) => address) });
+  await overTls.open();
 }
 
 async function closeAll(graceMs: number): Promise<void> {
-  await letIn(() => totals.udpQueries + totals.tcpQueries, graceMs);
+  await letIn(() => totals.udpQueries + totals.tcpQueries + secure.tlsQueries, graceMs);
   const closing = [...udp.map((one) => one.close()), ...tcp.map((one) => one.close(graceMs))];
+  closing.push(overTls.close(graceMs));
   udp.length = 0;
   tcp.length = 0;
   await Promise.all(closing);
 }
 
 function counters(): Counters {
-  const tcpConnections = tcp.reduce((sum, listener) => sum + listener.connections(), 0);
-  return { ...totals, ...limits, rcodes: { ...rcodes }, tcpConnections };
+  const open = tcp.reduce((sum, listener) => sum + listener.connections(), 0);
+  const tcpConnections = open + overTls.connections();
+  return { ...totals, ...secure, ...limits, rcodes: { ...rcodes }, tcpConnections };
 }
 
 async function obey(message: ToWorker): Promise<void> {

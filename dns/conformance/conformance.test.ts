@@ -9,7 +9,8 @@ import { openGuard } from "../__tests__/guard";
 import { zoneChanges } from "../core/__tests__/zone-text";
 import { Snapshot } from "../core/snapshot";
 import { Answerer } from "../listen";
-import { nameOf } from "./rule";
+import type { EncryptedState, ListenAddress } from "../protocol";
+import { nameOf, type Transport } from "./rule";
 import { faultOf, RULES, rulesOver, TRANSPORTS } from "./run";
 import { ZONES } from "./zones";
 
@@ -19,6 +20,12 @@ vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 const buildDir = mkdtempSync(join(tmpdir(), "stele-wire-"));
 const snapshot = new Snapshot();
 let answerer: Answerer;
+let encrypted: EncryptedState | undefined;
+
+function targetOf(transport: Transport): ListenAddress {
+  if (transport === "tls") return encrypted!.tls[0]!;
+  return transport === "https" ? encrypted!.https[0]! : answerer.listening[0]!;
+}
 
 beforeAll(async () => {
   process.env.STELE_BUILD_DIR = buildDir;
@@ -27,12 +34,19 @@ beforeAll(async () => {
   answerer = new Answerer({
     catalog: { platformZone: "repl.test", validationZone: "" },
     guard: openGuard,
+    encrypted: {
+      certificate: "dns/__tests__/tls",
+      tls: [{ host: "127.0.0.1", port: 0 }],
+      https: [{ host: "127.0.0.1", port: 0 }],
+    },
+    onEncrypted: (state) => (encrypted = state),
     addresses: [{ host: "127.0.0.1", port: 0 }],
     snapshot: () => snapshot.batch(),
     startWorker: (input) => startWorker("dns/worker.ts", input),
     onDeath: (reason) => expect.fail(reason),
   });
   await answerer.open();
+  await vi.waitFor(() => expect(encrypted?.fault).toBeNull());
 });
 
 afterAll(async () => {
@@ -45,7 +59,7 @@ describe.each(TRANSPORTS)("over %s", (transport) => {
   it.each(rulesOver(transport).map((rule) => [nameOf(rule), rule] as const))(
     "%s",
     async (_name, rule) => {
-      expect(await faultOf(rule, transport, answerer.listening[0]!)).toBeUndefined();
+      expect(await faultOf(rule, transport, targetOf(transport))).toBeUndefined();
     },
   );
 });

@@ -73,6 +73,12 @@ const header1035: Rule[] = [
     ask: header(1, 0, 0, 0).subarray(0, 11),
     expect: silence,
   }),
+  must(
+    "5452 9.1",
+    "the reply comes from the address and port that were asked, which is all that is heard",
+    asked(query("a.wire.test", "A"), { rcode: "NOERROR" }),
+    "udp",
+  ),
   must("2181 6", "AA is set over data, NXDOMAIN and NODATA alike", {
     ...asked(query("a.wire.test", "A"), { aa: true }),
     next: () => ({

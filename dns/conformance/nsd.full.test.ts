@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { freePort } from "../../shared/__tests__/free-port";
-import { nameOf, type Transport } from "./rule";
-import { faultOf, rulesOver, type Target, TRANSPORTS } from "./run";
+import { nameOf } from "./rule";
+import { faultOf, rulesOver, type Target } from "./run";
 import { masterFiles, ZONES } from "./zones";
 
+const TRANSPORTS = ["udp", "tcp"] as const;
+
 /** Rules that NSD does not keep, and why we do not take them for wrong. */
-const DEVIATIONS: Readonly<Record<Transport, Readonly<Record<string, string>>>> = {
+const DEVIATIONS: Readonly<Record<"udp" | "tcp", Readonly<Record<string, string>>>> = {
   udp: {
     "RFC 9471 3.1: glue that does not fit is TC":
       "NSD sends the glue that fits, as RFC 1034 had it before RFC 9471",

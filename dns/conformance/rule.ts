@@ -1,7 +1,7 @@
 /** What a rule is: octets in, and what must be true of the octets that come out. */
 import { type Message, nameText, RCODES, type Rr, TYPES } from "./message";
 
-export type Transport = "udp" | "tcp";
+export type Transport = "udp" | "tcp" | "tls" | "https";
 
 /** Why a reply is not as the rule wants it, or undefined. No reply is `undefined`. */
 export type Expectation = (reply: Message | undefined) => string | undefined;
@@ -37,8 +37,8 @@ export interface Rule {
   readonly rfc: string;
   readonly level: "must" | "should";
   readonly says: string;
-  /** Without it, every transport. */
-  readonly over?: readonly Transport[];
+  /** Without it, every transport; what holds over TCP holds within TLS. */
+  readonly over?: readonly ("udp" | "tcp")[];
   readonly test: Exchange | Stream;
 }
 
@@ -46,11 +46,11 @@ export const nameOf = ({ rfc, says }: Rule): string => `RFC ${rfc}: ${says}`;
 
 type Test = Exchange | Stream;
 
-export const must = (rfc: string, says: string, test: Test, over?: Transport): Rule => {
+export const must = (rfc: string, says: string, test: Test, over?: "udp" | "tcp"): Rule => {
   return { rfc, level: "must", says, test, ...(over && { over: [over] }) };
 };
 
-export const should = (rfc: string, says: string, test: Test, over?: Transport): Rule => {
+export const should = (rfc: string, says: string, test: Test, over?: "udp" | "tcp"): Rule => {
   return { ...must(rfc, says, test, over), level: "should" };
 };
 

@@ -1,6 +1,8 @@
 /** Asks a server what the rules say, and holds its replies against them. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { connect as connectHttp2 } from "node:http2";
 import { isIPv6, Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 import { EDNS_RULES } from "./edns-rules";
 import { LOOKUP_RULES } from "./lookup-rules";
@@ -16,11 +18,15 @@ export const RULES: readonly Rule[] = [
   ...STREAM_RULES,
 ];
 
-export const TRANSPORTS: readonly Transport[] = ["udp", "tcp"];
+export const TRANSPORTS: readonly Transport[] = ["udp", "tcp", "tls", "https"];
 
 /** The rules that can be broken over a transport. */
-export const rulesOver = (transport: Transport): Rule[] =>
-  RULES.filter(({ over }) => over === undefined || over.includes(transport));
+export function rulesOver(transport: Transport): Rule[] {
+  const like = transport === "tls" ? "tcp" : transport;
+  return RULES.filter(({ over }) => {
+    return over === undefined || over.some((candidate) => candidate === like);
+  });
+}
 
 export interface Target {
   readonly host: string;
@@ -45,15 +51,24 @@ export async function faultOf(
   target: Target,
 ): Promise<string | undefined> {
   try {
-    if ("pieces" in test) return await streamFault(test, target);
+    if ("pieces" in test) return await streamFault(test, transport, target);
     return await exchangeFault(test, transport, target);
   } catch (error) {
     return (error as Error).message;
   }
 }
 
-async function streamFault(stream: Stream, target: Target): Promise<string | undefined> {
-  return stream.expect(await converse(stream, target));
+async function streamFault(
+  stream: Stream,
+  transport: Transport,
+  target: Target,
+): Promise<string | undefined> {
+  return stream.expect(await converse(stream, transport, target));
+}
+
+function askOver(ask: Buffer, transport: Transport, target: Target): Promise<Buffer | undefined> {
+  if (transport === "udp") return askUdp(ask, target);
+  return transport === "https" ? askHttps(ask, target) : askStream(ask, transport, target);
 }
 
 async function exchangeFault(
@@ -63,7 +78,7 @@ async function exchangeFault(
 ): Promise<string | undefined> {
   for (let exchange: Exchange | undefined = first; exchange;) {
     const { ask, expect, next } = exchange as Exchange;
-    const octets = transport === "udp" ? await askUdp(ask, target) : await askTcp(ask, target);
+    const octets = await askOver(ask, transport, target);
     const reply = octets && decode(octets);
     const fault = (reply && faultOfAny(ask, reply, transport)) ?? expect(reply);
     if (fault !== undefined) return fault;
@@ -82,7 +97,7 @@ function faultOfAny(ask: Buffer, reply: Message, transport: Transport): string |
   ) {
     return `the question came back as ${reply.question.toString("hex")}`;
   }
-  const limit = transport === "tcp" ? Infinity : sizeLimit(ask);
+  const limit = transport === "udp" ? sizeLimit(ask) : Infinity;
   return reply.octets.length <= limit ? undefined : `${reply.octets.length} octets`;
 }
 
@@ -132,21 +147,26 @@ function exchangeOnce(socket: UdpSocket, ask: Buffer): Promise<Buffer[] | undefi
 }
 
 /** The reply to a message on a connection of its own; undefined when it was passed over or closed at. */
-async function askTcp(ask: Buffer, target: Target): Promise<Buffer | undefined> {
+async function askStream(
+  ask: Buffer,
+  transport: Transport,
+  target: Target,
+): Promise<Buffer | undefined> {
   const pieces = [Buffer.concat([words(ask.length), ask, words(SENTINEL.length), SENTINEL])];
   const untilSentinel = (messages: readonly Buffer[]): boolean =>
     messages.some((message) => message.readUInt16BE(0) === SENTINEL_ID);
-  const { messages } = await talk({ pieces, until: untilSentinel }, target);
+  const { messages } = await talk({ pieces, until: untilSentinel }, transport, target);
   return messages.find((message) => message.readUInt16BE(0) !== SENTINEL_ID);
 }
 
 async function converse(
   { pieces, isEnded, replies }: Stream,
+  transport: Transport,
   target: Target,
 ): Promise<Conversation> {
   const until = (messages: readonly Buffer[]): boolean =>
     replies !== undefined && messages.length >= replies;
-  const talked = await talk({ pieces, isEnded: isEnded ?? false, until }, target);
+  const talked = await talk({ pieces, isEnded: isEnded ?? false, until }, transport, target);
   const { messages, firstPiece, hasClosed } = talked;
   return { replies: messages.map(decode), firstPiece, hasClosed };
 }
@@ -164,8 +184,12 @@ interface Talked {
 }
 
 /** Sends the pieces one by one, and listens until enough came, the server closed, or time is up. */
-async function talk({ pieces, isEnded, until }: Talk, { host, port }: Target): Promise<Talked> {
-  const socket = new Socket();
+async function talk(
+  { pieces, isEnded, until }: Talk,
+  transport: Transport,
+  target: Target,
+): Promise<Talked> {
+  const socket = transport === "tls" ? overTls(target) : overTcp(target);
   socket.setNoDelay(true);
   const messages: Buffer[] = [];
   let firstPiece = 0;
@@ -193,8 +217,44 @@ async function talk({ pieces, isEnded, until }: Talk, { host, port }: Target): P
       }
       if (until(messages)) done(false);
     });
-    socket.connect(port, host, () => void send(socket, pieces, isEnded ?? false));
+    const ready = transport === "tls" ? "secureConnect" : "connect";
+    socket.once(ready, () => void send(socket, pieces, isEnded ?? false));
   });
+}
+
+const overTcp = (target: Target): Socket => new Socket().connect({ ...target });
+
+/** The suite is about answers: whose certificate it is, it does not ask. */
+const overTls = (target: Target): Socket =>
+  connectTls({ ...target, ALPNProtocols: ["dot"], rejectUnauthorized: false });
+
+/** The reply to a POST of RFC 8484; undefined when the status says that there is none. */
+async function askHttps(ask: Buffer, { host, port }: Target): Promise<Buffer | undefined> {
+  const authority = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  const session = connectHttp2(authority, { rejectUnauthorized: false });
+  try {
+    return await new Promise<Buffer | undefined>((resolve, reject) => {
+      session.on("error", reject);
+      const type = "application/dns-message";
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/dns-query",
+        "content-type": type,
+      });
+      const chunks: Buffer[] = [];
+      let isAnswer = false;
+      stream.on("response", (headers) => {
+        isAnswer = headers[":status"] === 200 && headers["content-type"] === type;
+      });
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => resolve(isAnswer ? Buffer.concat(chunks) : undefined));
+      stream.on("error", reject);
+      stream.setTimeout(CONVERSATION_MS, () => reject(new Error(`no reply from ${authority}`)));
+      stream.end(ask);
+    });
+  } finally {
+    session.destroy();
+  }
 }
 
 async function send(socket: Socket, pieces: readonly Buffer[], isEnded: boolean): Promise<void> {

@@ -6,8 +6,11 @@ import { nameOf, type Transport } from "./rule";
 import { faultOf, rulesOver, type Target, TRANSPORTS } from "./run";
 import { masterFiles } from "./zones";
 
-const USAGE = `npm run wire -- --server ADDRESS:PORT [--over udp|tcp] [--rule TEXT]
+const USAGE = `npm run wire -- --server ADDRESS:PORT [--over udp|tcp|tls|https] [--rule TEXT]
        npm run wire -- --zones DIRECTORY   (writes the zones that the server must have)`;
+
+/** On one port; TLS and HTTPS have their own. */
+const UNENCRYPTED: readonly Transport[] = ["udp", "tcp"];
 
 interface Options {
   readonly server: Target | undefined;
@@ -56,7 +59,9 @@ function readOptions(argv: readonly string[]): Options {
     given[name] = value;
   }
   const asked = given["--over"];
-  const over = TRANSPORTS.filter((transport) => asked === undefined || asked === transport);
+  const over = TRANSPORTS.filter((transport) =>
+    asked === undefined ? UNENCRYPTED.includes(transport) : asked === transport,
+  );
   if (over.length === 0 || (!given["--server"] && !given["--zones"])) throw usageError(argv);
   return {
     server: given["--server"] ? address(given["--server"]) : undefined,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
+import { formatIpv4, formatIpv6, networkOf, parseIpv4, parseIpv6 } from "./address";
 
 describe("addresses", () => {
   it.each(["0.0.0.0", "127.0.0.1", "255.255.255.255"])("reads %s", (text) => {
@@ -46,5 +46,13 @@ describe("addresses", () => {
         expect(parseIpv6(formatIpv6(octets))).toEqual(octets);
       }),
     );
+  });
+
+  it("share a network: a /24, a /56", () => {
+    expect(networkOf("192.0.2.1")).toBe(networkOf("192.0.2.254"));
+    expect(networkOf("192.0.2.1")).not.toBe(networkOf("192.0.3.1"));
+    expect(networkOf("2001:db8:0:100::1")).toBe(networkOf("2001:db8:0:1ff::2"));
+    expect(networkOf("2001:db8:0:100::1")).not.toBe(networkOf("2001:db8:0:200::1"));
+    expect(networkOf("fe80::1%lo")).toBe("fe80::1%lo");
   });
 });

@@ -60,3 +60,9 @@ function longestZeroRun(groups: readonly number[]): { start: number; length: num
   }
   return best;
 }
+
+/** What addresses of one asker share: a /24, or a /56 of IPv6; the text itself where it is none. */
+export function networkOf(text: string): string {
+  if (!text.includes(":")) return text.slice(0, text.lastIndexOf("."));
+  return parseIpv6(text)?.subarray(0, 7).join(".") ?? text;
+}

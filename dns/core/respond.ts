@@ -20,7 +20,8 @@ import {
   Writer,
 } from "./wire";
 
-export type Transport = "udp" | "tcp";
+/** TLS is "tcp", since only what carries the octets differs. */
+export type Transport = "udp" | "tcp" | "https";
 
 /** What passes everywhere without fragments (RFC 9715 section 3, DNS flag day 2020). */
 export const MAX_UDP_OCTETS = 1232;
@@ -58,6 +59,8 @@ export interface Outcome {
   readonly isTruncated: boolean;
   /** What rate limiting made of it. */
   readonly verdict: Verdict;
+  /** How long the answer may be kept: 0 when it has no records. */
+  readonly ttlSeconds: number;
 }
 
 const DROPPED: Outcome = {
@@ -65,6 +68,7 @@ const DROPPED: Outcome = {
   rcode: RCODE.NOERROR,
   isTruncated: false,
   verdict: "answer",
+  ttlSeconds: 0,
 };
 
 /**
@@ -178,13 +182,14 @@ function write({ out, query, read, limit, options, verdict }: Space, reply: Answ
   const authoritative = reply.isAuthoritative ? FLAG.AA : 0;
   const truncated = isTruncated ? FLAG.TC : 0;
   writer.flags(FLAG.QR | copied | authoritative | truncated | (reply.rcode & 0xf));
-  return { length: writer.length, rcode: reply.rcode, isTruncated, verdict };
+  const ttlSeconds = writer.minTtl === Infinity ? 0 : writer.minTtl;
+  return { length: writer.length, rcode: reply.rcode, isTruncated, verdict, ttlSeconds };
 }
 
 const OPCODE_BITS = 0x7800;
 
 function sizeLimit(transport: Transport, edns: Edns | undefined): number {
-  if (transport === "tcp") return MAX_TCP_OCTETS;
+  if (transport !== "udp") return MAX_TCP_OCTETS;
   return edns ? Math.min(edns.size, MAX_UDP_OCTETS) : MIN_UDP_OCTETS;
 }
 

@@ -212,6 +212,7 @@ export class Writer {
   /** Names written behind the question, and where. */
   readonly #offsets = new Map<Name, number>();
   #end: number;
+  #minTtl = Infinity;
 
   constructor(octets: Uint8Array, limit: number, query: Uint8Array, question?: Question) {
     this.#octets = octets;
@@ -225,6 +226,11 @@ export class Writer {
 
   get length(): number {
     return this.#end;
+  }
+
+  /** How long all records that were written may be kept. Infinity without any. */
+  get minTtl(): number {
+    return this.#minTtl;
   }
 
   flags(flags: number): void {
@@ -262,6 +268,7 @@ export class Writer {
     const data = this.#end;
     if (!this.#rdata(type, rdata)) return this.#undo(start);
     this.#set16(data - 2, this.#end - data);
+    if (ttl < this.#minTtl) this.#minTtl = ttl;
     return true;
   }
 
