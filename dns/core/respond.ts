@@ -78,17 +78,20 @@ const DROPPED: Outcome = {
 export function respond(server: Server, query: Uint8Array, asker: Asker, out: Uint8Array): Outcome {
   const header = readHeader(query);
   if (!header || header.isResponse) return DROPPED;
-  let read = unread(header);
+  let read: Query | undefined;
   try {
     read = readQuery(query, header);
     const cookie = cookieReply(server, read.edns, asker);
     const reply = decide(server, read);
     const verdict = verdictOn(server, reply, asker, cookie);
     if (verdict === "drop") return { ...DROPPED, verdict };
-    const options = optionsOf(server, { read, asker, cookie, verdict });
+    const options = isPlain(read.edns)
+      ? NO_OPTIONS
+      : optionsOf(server, { read, asker, cookie, verdict });
     const limit = sizeLimit(asker.transport, read.edns);
     return write({ out, query, read, limit, options, verdict }, reply);
   } catch {
+    read ??= unread(header);
     const limit = sizeLimit(asker.transport, read.edns);
     const space = { out, query, read, limit, options: NO_OPTIONS, verdict: "answer" as const };
     return write(space, empty(RCODE.SERVFAIL));
@@ -142,12 +145,14 @@ interface Situation {
   readonly verdict: Verdict;
 }
 
+/** Most queries ask for nothing that needs an option. */
+const isPlain = (edns: Edns | undefined): boolean =>
+  !edns || !(edns.cookie || edns.wantsNsid || edns.wantsKeepalive);
+
 /** Only what was asked for comes back, and of that only the cookie to who asks too much. */
 function optionsOf({ identity }: Server, { read, asker, cookie, verdict }: Situation) {
-  const { edns } = read;
-  if (!edns) return NO_OPTIONS;
+  const edns = read.edns!;
   const wantsKeepalive = edns.wantsKeepalive && asker.transport === "tcp";
-  if (!cookie && !edns.wantsNsid && !wantsKeepalive) return NO_OPTIONS;
   const options: Option[] = [];
   if (cookie) options.push({ code: OPTION.COOKIE, data: cookie.cookie });
   if (verdict !== "answer") return options;

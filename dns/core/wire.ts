@@ -80,16 +80,15 @@ export function readHeader(octets: Uint8Array): Header | undefined {
  * that lie, a pointer in the question, two OPTs, octets left over. Linear in the query's length.
  */
 export function readQuery(octets: Uint8Array, header: Header): Query {
-  const malformed = unread(header);
   const questions = u16(octets, 4);
   const hasAnswers = u16(octets, 6) !== 0 || u16(octets, 8) !== 0;
-  if (questions > 1 || hasAnswers) return malformed; // RFC 9619
+  if (questions > 1 || hasAnswers) return unread(header); // RFC 9619
   const question = questions === 1 ? readQuestion(octets) : undefined;
-  if (questions === 1 && !question) return malformed;
+  if (questions === 1 && !question) return unread(header);
   const edns = readAdditional(octets, question?.end ?? HEADER_OCTETS, u16(octets, 10));
-  if (edns === "malformed") return malformed;
+  if (edns === "malformed") return unread(header);
   if (question) return { header, question, edns, isCookieOnly: false };
-  return edns?.cookie ? { header, question, edns, isCookieOnly: true } : malformed;
+  return edns?.cookie ? { header, question, edns, isCookieOnly: true } : unread(header);
 }
 
 /** A query of which no more than its header is known. */
@@ -209,8 +208,8 @@ export class Writer {
   readonly #octets: Uint8Array;
   readonly #limit: number;
   readonly #question: Question | undefined;
-  /** Names written behind the question, and where. */
-  readonly #offsets = new Map<Name, number>();
+  /** Names written behind the question, and where. Most answers have none. */
+  #offsets: Map<Name, number> | undefined;
   #end: number;
   #minTtl = Infinity;
 
@@ -252,8 +251,8 @@ export class Writer {
   /** Forget what was written behind `length`, and was not counted yet. */
   truncate(length: number): void {
     this.#end = length;
-    for (const [name, offset] of this.#offsets) {
-      if (offset >= length) this.#offsets.delete(name);
+    for (const [name, offset] of this.#offsets ?? []) {
+      if (offset >= length) this.#offsets?.delete(name);
     }
   }
 
@@ -310,7 +309,7 @@ export class Writer {
       if (known !== undefined) return this.#pointer(known);
       const length = rest.charCodeAt(0);
       if (!this.#fits(1 + length)) return false;
-      if (this.#end <= MAX_POINTER) this.#offsets.set(rest, this.#end);
+      if (this.#end <= MAX_POINTER) (this.#offsets ??= new Map()).set(rest, this.#end);
       for (let at = 0; at <= length; at++) this.#octets[this.#end++] = rest.charCodeAt(at);
     }
     return this.#raw(ROOT_OCTETS);
@@ -322,7 +321,7 @@ export class Writer {
     if (asked !== undefined && isWithin(asked, name)) {
       return HEADER_OCTETS + asked.length - name.length;
     }
-    return this.#offsets.get(name);
+    return this.#offsets?.get(name);
   }
 
   #pointer(offset: number): boolean {

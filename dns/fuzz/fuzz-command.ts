@@ -32,7 +32,7 @@ export function main(argv: readonly string[], print: (line: string) => void): bo
   const growth = heldOctets() - warm;
   print(`${packets} packets from seed ${seed}: ${JSON.stringify(outcomes)}`);
   const shown = [0.5, 0.99, 0.999, 0.9999].map((q) => `p${q * 100} ${quantile(times, q)} µs`);
-  print(`figure: wall time of an answer ${shown.join(", ")}, slowest ${slowest / 1000} µs`);
+  print(`figure: time of an answer ${shown.join(", ")}, slowest ${slowest / 1000} µs`);
   print(`memory grew by ${Math.round(growth / 1024)} KiB`);
   if (broken) print(`packet ${broken.index} of seed ${seed}: ${broken.reason}\n${broken.packet}`);
   return broken === undefined && growth <= MAX_GROWTH_OCTETS;
