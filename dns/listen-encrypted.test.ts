@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
@@ -169,7 +169,6 @@ describe.skipIf(!hasKdig)(hasKdig ? "kdig" : "kdig (skipped: kdig is not install
     ["+tls", () => state().tls[0]!],
     ["+https", () => state().https[0]!],
   ])("%s", async (transport, address) => {
-    const { execFile } = await import("node:child_process");
     const args = ["@127.0.0.1", "-p", String(address().port), transport, "a.wire.test", "A"];
     const output = await new Promise<string>((resolve, reject) => {
       execFile("kdig", args, (error, stdout) => (error ? reject(error) : resolve(stdout)));
