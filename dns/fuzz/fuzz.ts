@@ -12,6 +12,7 @@ import {
   type Server,
   type Transport,
 } from "../core/respond";
+import { isSigned } from "../core/tsig";
 import { nextPacket, randomOf } from "./mutate";
 
 export interface Fuzzed {
@@ -70,6 +71,7 @@ export function fuzz(server: Server, { seed, packets, onPacket }: FuzzOptions): 
     const transport: Transport = random() < 0.8 ? "udp" : "tcp";
     const address = `192.0.2.${index % 256}`;
     try {
+      isSigned(packet); // What the worker asks of each packet first.
       const asker = { transport, address, nowMs: index };
       const once = (): Outcome => respond(server, packet, asker, out[transport]);
       const { length, rcode } = onPacket ? timed(once, index, onPacket) : once();
