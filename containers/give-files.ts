@@ -23,6 +23,8 @@ const PERMIT_MS = 30_000;
 let streams = 0;
 const ending = new AbortController();
 void untilShutdown().then(() => ending.abort());
+/** Requests are held for the last round: it goes on while the process ends. */
+const never = new AbortController();
 
 /** Files of a repl that moves, for the cluster that it moves to, signed (docs/decisions/0011). */
 export const giveFiles = api.raw(
@@ -114,7 +116,7 @@ async function give(
             { request: claims, status: 200, bodyHash: digest },
             deploymentKey().privateKey,
           ),
-        signal: ending.signal,
+        signal: (order.final ? never : ending).signal,
       });
     } finally {
       await given.stop();

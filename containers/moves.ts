@@ -4,6 +4,7 @@ import { APIError } from "encore.dev/api";
 import log from "encore.dev/log";
 
 import { failpoint } from "../shared/failpoint";
+import { isShuttingDown } from "../shared/hosting";
 import { untilQuiet } from "./acks";
 import { withSpan } from "../shared/trace";
 import { askForAbort, migrationOf } from "./authority";
@@ -111,6 +112,11 @@ export interface Inspection {
   readonly fileBytes: number;
 }
 
+/** A process that ends finishes what requests are held for, and lets the rest wait for its successor. */
+function beginNothingAtTheEnd(): void {
+  if (isShuttingDown()) throw APIError.unavailable("Cannot begin a move here: this process ends");
+}
+
 /** What the choice of a mode needs to know. */
 export async function inspect(clusterId: string, replId: string): Promise<Inspection> {
   const route = await clusterStore(clusterId).route(replId);
@@ -124,6 +130,7 @@ export async function inspect(clusterId: string, replId: string): Promise<Inspec
 export async function stage(
   command: MoveCommand & { name: string; owner: string; peer: string },
 ): Promise<CommandOutcome> {
+  beginNothingAtTheEnd();
   const { clusterId, replId, generation, peer, name, owner, migrationId } = command;
   const store = clusterStore(clusterId);
   const details = { name, owner, migrationId };
@@ -164,6 +171,8 @@ export async function copyFiles(
   command: MoveCommand & { fromCluster: string; final: boolean },
 ): Promise<CopyOutcome> {
   const { clusterId, replId, migrationId, generation, fromCluster, final } = command;
+  // The last round is drawn: requests are held for it.
+  if (!final) beginNothingAtTheEnd();
   const store = clusterStore(clusterId);
   const route = await store.route(replId);
   if (!route || !mayBoot(route, generation)) {
@@ -207,6 +216,9 @@ async function freezeOnce(command: FreezeCommand): Promise<FreezeOutcome> {
   const { clusterId, replId, generation, migrationId } = command;
   const { deadlineMs = config().freezeDeadlineMs } = command;
   const store = clusterStore(clusterId);
+  if (isShuttingDown() && (await store.route(replId))?.state !== "frozen") {
+    return { outcome: "busy", wasRunning: false, reason: "the cluster's process ends" };
+  }
   const change = await decideInformed(
     store,
     replId,

@@ -64,6 +64,7 @@ export interface Migration {
   readonly id: string;
   readonly mode: string;
   readonly from: string;
+  readonly to: string;
   readonly phase: string;
   readonly outcome: "open" | "completed" | "rolled_back";
   readonly reason: string | null;

@@ -73,6 +73,12 @@ export const settings = {
     parse: milliseconds(0, MAX_DRAIN_MS),
     doc: "How long requests under way may take to end when the platform stops",
   },
+  acceptMs: {
+    name: "STELE_SHUTDOWN_ACCEPT_MS",
+    default: "0",
+    parse: milliseconds(0, MAX_DRAIN_MS),
+    doc: "Under npm run split: how long a cluster that was told to end still takes commands, so that a freeze ends first",
+  },
   buildDir: {
     name: "STELE_BUILD_DIR",
     default: "build",

@@ -190,7 +190,7 @@ async function launch(split: Split): Promise<Supervised[]> {
           pidFile: join(dir, "pid"),
           downFile: join(dir, "down"),
           isReady: async () => (await fetch(url)).ok,
-          stopMs: shutdownSeconds(read.drainMs) * 1000 + HANGS_MS,
+          stopMs: shutdownSeconds(read.drainMs) * 1000 + read.acceptMs + HANGS_MS,
         },
         (line) => console.error(line),
       );
@@ -268,6 +268,12 @@ async function configure(
     STELE_DNS_SEAL_KEY_FILE: join(stateDir, "dns-seal.key"),
     ...password,
     ...(clusterId && { LOCAL_CLUSTERS: clusterId }),
+    // Encore's own variable: what is above the time for its drain, it goes on accepting.
+    ...(clusterId === name && {
+      ENCORE_K8S_GRACE_TERMINATION_SECONDS: String(
+        shutdownSeconds(read.drainMs) + Math.ceil(read.acceptMs / 1000),
+      ),
+    }),
     ...(dnsListen && { STELE_DNS_LISTEN: show(dnsListen) }),
     ...(proxyListen && { STELE_PROXY_LISTEN: show(proxyListen) }),
     ...(apps && { STELE_APPS_DIR: join(apps, name) }),

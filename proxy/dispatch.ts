@@ -313,7 +313,8 @@ export class Dispatcher {
    * request is worth a wait as long as a hold. For a name that nobody knows there is no such reason.
    */
   private askLater(exchange: Exchange): void {
-    const exists = exchange.hop !== undefined || exchange.repl?.row !== undefined;
+    const isKnown = exchange.repl?.row !== undefined || this.table.knew(exchange.head.host);
+    const exists = exchange.hop !== undefined || isKnown;
     const fault = "authority_unreachable";
     const until = exchange.startedAt + this.holdMs;
     if (!exists || this.clock.now > until) exchange.fail(fault);

@@ -67,8 +67,11 @@ describe("the authority", () => {
     expect(await client.until("}\n")).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 2\r\n/s);
   });
 
-  it("is asked again for a repl that a route tells of, since that one exists", async () => {
-    bench.route({ state: "tombstone" });
+  it.each([
+    ["a route tells of", "tombstone"],
+    ["a move that was called off has left", "none"],
+  ] as const)("is asked again for a repl that %s, since that one exists", async (_, state) => {
+    bench.route({ state });
     bench.onLookup = () => {
       if (bench.queries.length === 1) return undefined;
       return { found: true, replId: REPL, clusterId: "east", generation: 1 };

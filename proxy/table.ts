@@ -97,6 +97,8 @@ export class Table {
   readonly peers = new Map<string, PeerRow>();
   private readonly repls = new Map<string, Repl>();
   private readonly names = new Map<string, Repl>();
+  /** Names of repls that had a route here: where they live now, only the authority knows. */
+  private readonly left = new Set<string>();
   private readonly hostnames = new Map<string, HostnameRow>();
   /** By Host as sent: what a name means is worked out once. */
   private readonly resolved = new Map<string, Resolved>();
@@ -136,6 +138,12 @@ export class Table {
     if (this.resolved.size >= LIMITS.hostCacheEntries) this.resolved.clear();
     this.resolved.set(host, resolved);
     return resolved;
+  }
+
+  /** Whether a repl of that name was here once: one that is not found is not "there is none". */
+  knew(host: string): boolean {
+    const { key } = this.resolve(host);
+    return key.kind === "name" && this.left.has(`${key.name}.${key.owner}`);
   }
 
   private find(key: HostKey): Repl | undefined {
@@ -181,6 +189,7 @@ export class Table {
   private rename(repl: Repl, row: RouteRow): void {
     const before = repl.row === undefined ? "" : nameOf(repl.row);
     const after = nameOf(row);
+    if (after === "") this.left.add(`${row.name}.${row.owner}`);
     if (before === after) return;
     if (before !== "" && this.names.get(before) === repl) this.names.delete(before);
     if (after !== "") this.names.set(after, repl);
