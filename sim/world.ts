@@ -243,7 +243,7 @@ export function digest(world: World, into: Digest): void {
 function digestMove(move: Move, into: Digest): void {
   const { phase, mode, effect } = move.state;
   into.add(
-    ((PHASES.indexOf(phase) * 4 + MODES.indexOf(mode)) * 32 +
+    ((PHASES.indexOf(phase) * 8 + MODES.indexOf(mode)) * 32 +
       (effect === null ? 31 : EFFECTS.indexOf(effect))) *
       8 +
       STATUSES.indexOf(move.status) * 2 +
