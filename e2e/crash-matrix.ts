@@ -26,10 +26,10 @@ const ALL: readonly Failpoint[] = Object.values(FAILPOINTS).flat();
 const UNDOING = /abort|unstage|thaw/;
 /** Not in a move of that mode. */
 const ABSENT: Readonly<Record<Mode, RegExp>> = {
-  handoff: /drain/,
+  handoff: /drain|seal/,
   overlap: /freeze|delta/,
   // Nothing runs: nothing is stopped, started or looked at.
-  asleep: /drain|boot|verify|start\.|stop\.|freeze\.quiet/,
+  asleep: /drain|seal|boot|verify|start\.|stop\.|freeze\.quiet/,
 };
 
 /** Nothing else goes on in its process, or in a part of it, while it is held there. */
@@ -103,7 +103,9 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(1);
 /** One line for each point; a column for each mode and victim. */
 export function table(rows: readonly Row[]): string {
   const columns = [...new Set(rows.map(({ mode, victim }) => `${mode} ${victim}`))].sort();
-  const lines = [...new Set(rows.map(({ way, point }) => `${way} ${point}`))];
+  const played = new Set(rows.map(({ way, point }) => `${way} ${point}`));
+  const all = CELLS.map(({ way, point }) => `${way} ${point}`);
+  const lines = [...new Set(all)].filter((line) => played.has(line));
   const cellOf = (line: string, column: string): string => {
     const row = rows.find(
       (one) => `${one.way} ${one.point}` === line && `${one.mode} ${one.victim}` === column,

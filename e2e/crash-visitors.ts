@@ -8,6 +8,8 @@ import type { Platform, Repl } from "./platform";
 const EVERY_MS = 40;
 /** Longer than any hold. */
 const PATIENCE_MS = 15_000;
+/** What is promised needs all to be back within the hold of 10 s, with time left for the move to end. */
+const BACK_WITHIN_MS = 5_000;
 
 /** `nobody`: not a byte of an answer. `cut`: the connection ended within it. */
 type Kind = "served" | "nobody" | "cut" | "refused";
@@ -23,6 +25,8 @@ interface Exchange {
 /** When what was killed was away, and the addresses at which nobody was then. */
 export interface Outage {
   readonly killedAt: number;
+  /** When it had ended: a process goes bit by bit. */
+  readonly deadAt: number;
   readonly backAt: number;
   readonly addresses: readonly string[];
   /** What was on its way through it when it was killed goes with it, wherever it came in. */
@@ -161,10 +165,12 @@ export class CrashVisitors {
   }
 }
 
-function isExcused({ kind, address, askedAt, endedAt }: Exchange, outage: Outage): boolean {
-  const { killedAt, backAt, addresses, carriedRequests } = outage;
-  if (carriedRequests && askedAt <= killedAt && endedAt >= killedAt) return true;
-  if (kind === "refused") return false; // Somebody answered.
+function isExcused(exchange: Exchange, outage: Outage): boolean {
+  const { kind, why, address, askedAt, endedAt } = exchange;
+  const { killedAt, deadAt, backAt, addresses, carriedRequests } = outage;
+  if (carriedRequests && askedAt <= deadAt && endedAt >= killedAt) return true;
+  // Somebody answered: it was held for all of its time, and most of that had gone by before all was back.
+  if (kind === "refused") return why.includes("hold_expired") && backAt - askedAt > BACK_WITHIN_MS;
   return addresses.includes(address) && askedAt <= backAt && endedAt >= killedAt;
 }
 

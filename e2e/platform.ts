@@ -183,12 +183,14 @@ export class Platform {
     await until(
       "the API is ready",
       async () =>
-        ended() ||
-        (this.output.slice(before).includes("API at ") &&
-          (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok),
+        ended() || (this.output.slice(before).includes("API at ") && (await this.isReady())),
       START_DEADLINE_MS,
     );
     if (ended()) throw new Error(`The platform ended with ${child.exitCode}: ${this.output}`);
+  }
+
+  async isReady(): Promise<boolean> {
+    return (await fetch(`http://127.0.0.1:${this.apiPort}/v1/ready`)).ok;
   }
 
   /** More processes: a cluster that comes later is west under another name, a second proxy east's. */
