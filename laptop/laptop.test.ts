@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 
 import { describe, expect, it } from "vitest";
 
+import { freePort } from "../shared/__tests__/free-port";
 import { laptopClusters } from "./clusters";
 import { helpText, readOptions } from "./options";
 import { assertFree, type Wanted } from "./ports";
@@ -108,10 +109,10 @@ describe("assertFree()", () => {
   });
 
   it("says which port is taken, over TCP or UDP", async () => {
-    const tcp = createServer().listen(0, "127.0.0.1");
-    const udp = createSocket("udp4").bind(0, "127.0.0.1");
+    const ports = [await freePort(), await freePort()] as const;
+    const tcp = createServer().listen(ports[0], "127.0.0.1");
+    const udp = createSocket("udp4").bind(ports[1], "127.0.0.1");
     await Promise.all([once(tcp, "listening"), once(udp, "listening")]);
-    const ports = [(tcp.address() as { port: number }).port, udp.address().port] as const;
     const lines = ports.map(
       (port) => `Cannot listen on 127.0.0.1:${port} for the name server: the port is taken`,
     );
