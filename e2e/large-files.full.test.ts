@@ -173,7 +173,7 @@ it("an app that writes faster than is copied stays, is told why, and moves with 
   console.info(`figure: ${refused.stdout.trim().split("\n").at(-1)}`);
   expect(refused.code).toBe(1);
   expect(refused.stdout).toMatch(
-    /rolled back: copy_files: the app changes [\d.]+ MB\/s of its files and [\d.]+ MB\/s can be copied; "stele move outruns\.demo west --mode stop-copy" moves it with a pause of about \d+ s; it is in east as before/,
+    /rolled back: the app changes [\d.]+ MB\/s of its files and [\d.]+ MB\/s can be copied; "stele move outruns\.demo west --mode stop-copy" moves it with a pause of about \d+ s; it is in east as before/,
   );
   expect(await answerOf("east", repl)).toBe("40000");
   const moved = await stele("move", "outruns", "west", "--mode", "stop-copy");
