@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import log from "encore.dev/log";
 
+import { backoffMs } from "../shared/backoff";
 import { failpoint } from "../shared/failpoint";
 import { singleFlight } from "../shared/single-flight";
 import { withSpan } from "../shared/trace";
@@ -36,6 +37,9 @@ const BACKOFF_PATIENCE_MS = 2_000;
 /** What is in flight when a container is stopped on purpose: first asked, then cut, then ended. */
 const DRAIN_MS = 5_000;
 const CUT_MS = 2_000;
+/** A database that is started again is back within a second or two; requests are held for 10 s. */
+const NOTED_MS = 5_000;
+const NOTE_AGAIN = { minMs: 20, maxMs: 500 };
 
 export interface WakeOutcome {
   readonly outcome: "running" | "frozen" | "moved" | "failed" | "none";
@@ -210,7 +214,7 @@ export async function startLocked(
   starts.set(markerOf(ref), abort);
   try {
     const upstream = await launch(store, ref, release, abort.signal);
-    await store.running(replId, generation, upstream);
+    await noted(() => store.running(replId, generation, upstream), abort.signal);
     const route = await store.route(replId);
     const isWanted = route !== null && mayRun(route, generation);
     if (isWanted && !abort.signal.aborted) return answer("running", generation, "", upstream);
@@ -226,6 +230,19 @@ export async function startLocked(
 /** By a freeze that is over already, since it was undone: not the app's fault, and whoever waits asks again. */
 function calledOff(generation: number): WakeOutcome {
   return answer("frozen", generation, "its start was called off");
+}
+
+/** The database may be away for a moment, which is no fault of the app: its start waits. */
+async function noted<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const end = performance.now() + NOTED_MS;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await write();
+    } catch (error) {
+      if (signal.aborted || performance.now() > end) throw error;
+      await delay(backoffMs(attempt, NOTE_AGAIN, Math.random()));
+    }
+  }
 }
 
 interface FailedStart {
@@ -288,7 +305,7 @@ async function launch(
   };
   const onSpawned = async ({ pid, identity }: Incarnation): Promise<void> => {
     await failpoint("containers.start.spawned", replId);
-    await store.spawned(replId, generation, pid, identity);
+    await noted(() => store.spawned(replId, generation, pid, identity), signal);
   };
   const { upstream } = await withSpan("containers.start_process", {}, () =>
     containerDriver().start(spec, onSpawned, signal),
