@@ -6,7 +6,7 @@ import { cached, type NameServer, openNameServer } from "../cli/resolve";
 import { type Migration, Platform, type Repl } from "./platform";
 import { get } from "./visitor";
 
-const MOVES = 20;
+const MOVES = 12;
 const REQUESTS_PER_SECOND = 150;
 /** Where DNS is asked for each visit, as good as always fresh. */
 const RESOLVER_MAX_AGE_MS = 200;

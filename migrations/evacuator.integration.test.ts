@@ -19,7 +19,7 @@ afterEach(async () => {
   await Promise.all(evacuators.map((evacuator) => evacuator.stop()));
   evacuators = [];
   await db.exec`UPDATE migration SET phase = 'rolled_back', finished_at = now()
-    WHERE finished_at IS NULL`;
+    WHERE finished_at IS NULL AND evacuation_id IS NOT NULL`;
   await db.exec`UPDATE evacuation SET state = 'cancelled', finished_at = now()
     WHERE finished_at IS NULL`;
 });

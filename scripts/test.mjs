@@ -10,18 +10,22 @@ const [first, ...rest] = process.argv.slice(2);
 const full = first === "--full";
 const filters = full ? rest : process.argv.slice(2);
 /** What is in one step runs side by side; end-to-end tests measure, and are alone. */
-const steps = full ? [["full"], ["split"]] : [["unit", "integration"], ["e2e"]];
+const steps = full
+  ? [["full"], ["split"]]
+  : [["unit", "integration 1/2", "integration 2/2"], ["e2e"]];
 const dir = mkdtempSync(join(tmpdir(), "stele-tests-"));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
-/** Resolves with the exit code; adds what was counted. */
-function run(project) {
-  const file = join(dir, project);
+/** Resolves with the exit code; adds what was counted. Each shard has a Postgres of its own. */
+function run(part) {
+  const [project, shard] = part.split(" ");
+  const file = join(dir, part.replace("/", " of "));
   const args = [
     "node_modules/vitest/vitest.mjs",
     "run",
     "--passWithNoTests",
     `--project=${project}`,
+    ...(shard ? [`--shard=${shard}`] : []),
     "--reporter=dot",
     "--reporter=./scripts/closing-line-reporter.mjs",
     ...filters,
