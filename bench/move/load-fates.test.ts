@@ -4,10 +4,10 @@ import { fateOf, type Kill, type Lost, type Stay } from "./load-fates";
 
 const kill: Kill = { cluster: "west", at: 100, goneAt: 110, backAt: 300 };
 const stays: Stay[] = [
-  { app: "a", cluster: "east", from: 0 },
-  { app: "a", cluster: "west", from: 50 },
-  { app: "a", cluster: "east", from: 90 },
-  { app: "b", cluster: "east", from: 0 },
+  { app: "a", cluster: "east", from: 0, heardAt: 0 },
+  { app: "a", cluster: "west", from: 50, heardAt: 52 },
+  { app: "a", cluster: "east", from: 90, heardAt: 92 },
+  { app: "b", cluster: "east", from: 0, heardAt: 0 },
 ];
 const lost: Lost = {
   who: "a GET",
@@ -24,6 +24,7 @@ describe("a request without an answer", () => {
     ["was on its way to where its app lived when it was asked", {}, "cut"],
     ["was cut in its body there", { isUnanswered: false }, "cut"],
     ["was asked when its app lived elsewhere again", { askedAt: 95 }, "failed"],
+    ["was asked before all had heard that it lives elsewhere again", { askedAt: 91 }, "cut"],
     ["is of an app that never lived there", { app: "b" }, "failed"],
     ["ended before the kill", { endedAt: 99 }, "failed"],
     ["was on its way through the address", { app: "b", dialled: "west" }, "cut"],

@@ -24,11 +24,12 @@ export interface Kill {
   backAt: number;
 }
 
-/** Where an app lived, from its commit on. */
+/** Where an app lived, from its commit on. Until both clusters have heard of that, visitors go by way of the old one. */
 export interface Stay {
   readonly app: string;
   readonly cluster: string;
   readonly from: number;
+  readonly heardAt: number;
 }
 
 /**
@@ -48,11 +49,13 @@ export function fateOf(lost: Lost, kills: readonly Kill[], stays: readonly Stay[
   return "failed";
 }
 
-/** Whether the app lived in the cluster that was killed at any time since the request was made. */
+/** Whether the app's visitors went to the cluster that was killed at any time since the request was made. */
 function livedIn({ app, askedAt }: Lost, { cluster, goneAt }: Kill, stays: readonly Stay[]) {
   const own = stays.filter((stay) => stay.app === app);
   return own.some(
     (stay, at) =>
-      stay.cluster === cluster && stay.from <= goneAt && (own[at + 1]?.from ?? Infinity) >= askedAt,
+      stay.cluster === cluster &&
+      stay.from <= goneAt &&
+      (own[at + 1]?.heardAt ?? Infinity) >= askedAt,
   );
 }

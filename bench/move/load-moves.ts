@@ -81,7 +81,9 @@ export class Mover {
     act.lastMove = id;
     if (!crash) act.switchedMs.push(performance.now() - startedAt);
     if (migration.committedAt !== null) {
-      tally.stays.push({ app, cluster: to, from: sinceStart(migration.committedAt) });
+      const from = sinceStart(migration.committedAt);
+      const { ms } = migration.steps.find(({ phase }) => phase === "switching") ?? { ms: 0 };
+      tally.stays.push({ app, cluster: to, from, heardAt: from + ms });
     }
     await woken;
     if (killed) await killed(migration);

@@ -126,7 +126,8 @@ class Run {
       const repl = await this.platform.deploy(from, app, HOME, POLICY[app]);
       const visitors = new LoadVisitors(await this.visitorsOf(app, repl, bodies));
       this.acts.push({ app, repl, visitors, lastMove: "", switchedMs: [], undone: 0 });
-      this.tally.stays.push({ app, cluster: HOME, from: performance.now() });
+      const at = performance.now();
+      this.tally.stays.push({ app, cluster: HOME, from: at, heardAt: at });
     }
   }
 
