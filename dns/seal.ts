@@ -1,7 +1,7 @@
 /** Seals secrets that the database keeps: AES-256-GCM, bound to what they are for. */
-import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+
+import { readOrMake } from "../shared/channel/key-file";
 
 const CIPHER = "aes-256-gcm";
 const KEY_BYTES = 32;
@@ -10,29 +10,13 @@ const TAG_BYTES = 16;
 
 /** The key from the setting, or from its file, which is made when it is missing. */
 export function loadSealKey(setting: string, file: string): Buffer {
-  const key = Buffer.from(setting === "" ? readOrMake(file) : setting, "base64");
+  const key = Buffer.from(setting === "" ? readOrMake(file, makeKey) : setting, "base64");
   if (key.length === KEY_BYTES) return key;
   throw new Error(`Cannot use the seal key: it has ${key.length} bytes, expected 32 in base64`);
 }
 
-function readOrMake(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${randomUUID()}`;
-  writeFileSync(draft, `${randomBytes(KEY_BYTES).toString("base64")}\n`, { mode: 0o600 });
-  try {
-    // Whole or not at all, and only once: of two processes that start together, both read one key.
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  } finally {
-    unlinkSync(draft);
-  }
-  return readFileSync(file, "utf8");
+function makeKey(): string {
+  return `${randomBytes(KEY_BYTES).toString("base64")}\n`;
 }
 
 /** `label` says what the secret is for; it opens nothing else. */

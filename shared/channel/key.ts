@@ -3,10 +3,10 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
-  randomUUID,
 } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { writeFileSync } from "node:fs";
+
+import { readOrMake } from "./key-file";
 
 /** Who this deployment is to the others. */
 export interface DeploymentKey {
@@ -19,7 +19,7 @@ const PUBLIC_KEY = /^[A-Za-z0-9_-]{43}$/;
 
 /** The key from the setting, or from its file, which is made when it is missing. Throws when it is no key. */
 export function loadDeploymentKey(setting: string, file: string): DeploymentKey {
-  const privateKey = parsePrivateKey(setting === "" ? readOrMake(file) : setting);
+  const privateKey = parsePrivateKey(setting === "" ? readOrMake(file, makeKey) : setting);
   const { x: publicKey = "" } = createPublicKey(privateKey).export({ format: "jwk" });
   if (setting === "") writeFileSync(`${file}.pub`, `${publicKey}\n`, { mode: 0o644 });
   return { privateKey, publicKey };
@@ -37,25 +37,8 @@ function parsePrivateKey(text: string): KeyObject {
   throw new Error("Cannot use the deployment key: expected an Ed25519 private key in PKCS #8");
 }
 
-function readOrMake(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const draft = `${file}.${randomUUID()}`;
-  writeFileSync(draft, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
-  try {
-    // Whole or not at all, and only once: of two processes that start together, both read one key.
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  } finally {
-    unlinkSync(draft);
-  }
-  return readFileSync(file, "utf8");
+function makeKey(): string | Buffer {
+  return generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" });
 }
 
 /** Undefined when the text is no public key. */
