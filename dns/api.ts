@@ -5,6 +5,7 @@ import { untilDrained } from "../shared/hosting";
 import { changeZone, scopeOf } from "./changes";
 import { need, needDone } from "./checks";
 import { TYPE, typeName } from "./core/codes";
+import { queriesOver, TRANSPORTS } from "./core/counters";
 import type { Draft, Records } from "./core/draft";
 import { formatName, type Name } from "./core/names";
 import { readOwnerName, readRecords, readType, readZoneName } from "./core/rules";
@@ -219,16 +220,29 @@ export const instances = api(
 
 function thisInstance(): DnsInstance {
   const { id, answerer, answeredSeq } = instance();
-  const { rcodes, ...counters } = answerer.counters;
+  const { totals } = answerer;
+  const [udpQueries, tcpQueries, tlsQueries, httpsQueries] = TRANSPORTS.map((transport) =>
+    queriesOver(totals, transport),
+  ) as [number, number, number, number];
   return {
     instanceId: id,
     seq: answeredSeq,
     listening: answerer.listening.map(formatAddress),
     serial: allZones().find(({ name }) => name === config().zone)?.serial ?? 0,
-    queries:
-      counters.udpQueries + counters.tcpQueries + counters.tlsQueries + counters.httpsQueries,
-    ...counters,
-    rcodes: Object.entries(rcodes).map(([rcode, count]) => ({ rcode: Number(rcode), count })),
+    queries: udpQueries + tcpQueries + tlsQueries + httpsQueries,
+    udpQueries,
+    tcpQueries,
+    tlsQueries,
+    httpsQueries,
+    tcpConnections: totals.connections,
+    tcpRefused: totals.connectionsRefused,
+    dropped: Object.values(totals.drops).reduce((sum, count) => sum + count, 0),
+    truncated: totals.truncated,
+    slipped: totals.slipped,
+    limited: totals.limited,
+    rcodes: totals.rcodes
+      .map((count, rcode) => ({ rcode, count }))
+      .filter(({ count }) => count > 0),
     deaths: answerer.deaths,
   };
 }

@@ -8,6 +8,7 @@ import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { decode, query } from "./conformance/message";
+import { Counters, newCounterBuffer } from "./core/counters";
 import { MAX_TCP_OCTETS, respond } from "./core/respond";
 import { fuzzedServer } from "./fuzz/fuzz";
 import { Encrypted } from "./listen-encrypted";
@@ -22,13 +23,14 @@ const certificate = join(directory, "tls");
 const anyPort: ListenAddress[] = [{ host: "127.0.0.1", port: 0 }];
 const states: EncryptedState[] = [];
 const server = fuzzedServer();
+const counter = new Counters(newCounterBuffer());
 const asker = { address: "127.0.0.1", nowMs: 0 };
 const encrypted = new Encrypted(
   { certificate, tls: anyPort, https: anyPort },
   {
     answerTls: (octets, out) => respond(server, octets, { ...asker, transport: "tcp" }, out).length,
     answerHttps: (octets, out) => respond(server, octets, { ...asker, transport: "https" }, out),
-    onRefused: () => undefined,
+    counter,
     onState: (state) => states.push(state),
   },
   LOOK_EVERY_MS,
@@ -155,7 +157,7 @@ describe("a certificate", () => {
     const events = { answerTls: () => 0, answerHttps: () => ({ length: 0, ttlSeconds: 0 }) };
     const without = new Encrypted(
       { certificate: "", tls: anyPort, https: [] },
-      { ...events, onRefused: () => undefined, onState: (now) => said.push(now) },
+      { ...events, counter, onState: (now) => said.push(now) },
     );
     await without.open();
     expect(said).toEqual([{ tls: [], https: [], fault: "STELE_DNS_TLS_CERTIFICATE is not set" }]);

@@ -30,10 +30,6 @@ export class Encrypted {
     this.#lookEveryMs = lookEveryMs;
   }
 
-  connections(): number {
-    return this.#listeners().reduce((sum, listener) => sum + listener.connections(), 0);
-  }
-
   /** Answer, where there is something to answer on. What cannot be done is said, and tried again. */
   async open(): Promise<void> {
     const { certificate, tls, https } = this.#options;
@@ -72,10 +68,10 @@ export class Encrypted {
   }
 
   async #listen(certificate: Certificate): Promise<void> {
-    const { answerTls, onRefused } = this.#events;
+    const { answerTls, counter } = this.#events;
     try {
       for (const address of this.#options.tls) {
-        const events = { answerTo: answerTls, onRefused };
+        const events = { answerTo: answerTls, counter };
         this.#tls.push(await listenTls(address, certificate, events));
       }
       for (const address of this.#options.https) {

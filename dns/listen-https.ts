@@ -7,7 +7,7 @@ import {
 } from "node:http2";
 import { isIPv6, type Socket } from "node:net";
 
-import { Connections } from "./connections";
+import { type ConnectionCounter, Connections } from "./connections";
 import { MAX_TCP_OCTETS } from "./core/respond";
 import type { Certificate, TlsListener } from "./listen-tcp";
 import type { ListenAddress } from "./protocol";
@@ -28,7 +28,7 @@ export type AnswerHttps = (
 
 export interface HttpsEvents {
   readonly answerHttps: AnswerHttps;
-  readonly onRefused: () => void;
+  readonly counter: ConnectionCounter;
 }
 
 const scratch = new Uint8Array(MAX_TCP_OCTETS);
@@ -36,9 +36,9 @@ const scratch = new Uint8Array(MAX_TCP_OCTETS);
 export async function listenHttps(
   { host, port }: ListenAddress,
   certificate: Certificate,
-  { answerHttps, onRefused }: HttpsEvents,
+  { answerHttps, counter }: HttpsEvents,
 ): Promise<TlsListener> {
-  const open = new Connections();
+  const open = new Connections(counter);
   const server = createSecureServer({
     ...certificate,
     minVersion: "TLSv1.2",
@@ -46,9 +46,7 @@ export async function listenHttps(
     settings: { maxConcurrentStreams: MAX_STREAMS },
   });
   const sessions = new Set<ServerHttp2Session>();
-  server.on("connection", (socket: Socket) => {
-    if (!open.admit(socket)) onRefused();
-  });
+  server.on("connection", (socket: Socket) => open.admit(socket));
   server.on("secureConnection", (socket) => {
     // A session of HTTP/2 reads past its socket, and has a timer of its own.
     if (socket.alpnProtocol !== "h2") socket.setTimeout(open.idleMs, () => socket.destroy());
@@ -70,7 +68,6 @@ export async function listenHttps(
   const address = server.address();
   return {
     address: { host, port: typeof address === "object" ? (address?.port ?? port) : port },
-    connections: () => open.size,
     renew: (renewed) => server.setSecureContext(renewed),
     close: async (graceMs) => {
       const done = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,7 +1,7 @@
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import { createServer as createSecureServer, type Server as SecureServer } from "node:tls";
 
-import { Connections } from "./connections";
+import { type ConnectionCounter, Connections } from "./connections";
 import type { Deliver } from "./hand-off";
 import type { ListenAddress } from "./protocol";
 
@@ -28,8 +28,6 @@ export interface TcpAsker {
 
 export interface TcpListener {
   readonly address: ListenAddress;
-  /** Connections that are open now. */
-  readonly connections: () => number;
   /** Accepts no more, lets open connections finish what they sent, at most for `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
@@ -42,7 +40,7 @@ export interface TlsListener extends TcpListener {
 
 export interface TcpEvents {
   readonly answerTo: AnswerTcp;
-  readonly onRefused: () => void;
+  readonly counter: ConnectionCounter;
 }
 
 /** Answers queries over TCP (RFC 7766): any number on a connection, in order, one write a chunk. */
@@ -74,14 +72,12 @@ export async function listenTls(
 async function listenWith(
   server: Server,
   event: "connection" | "secureConnection",
-  { host, port, answerTo, onRefused }: ListenAddress & TcpEvents,
+  { host, port, answerTo, counter }: ListenAddress & TcpEvents,
 ): Promise<TcpListener> {
-  const open = new Connections();
+  const open = new Connections(counter);
   const served = new Set<Socket>();
   // Within TLS a connection counts from its first octet, not from the end of its handshake.
-  server.on("connection", (socket: Socket) => {
-    if (!open.admit(socket)) onRefused();
-  });
+  server.on("connection", (socket: Socket) => open.admit(socket));
   server.on(event, (socket: Socket) => {
     if (socket.destroyed) return;
     const peer = socket.remoteAddress ?? "";
@@ -94,7 +90,6 @@ async function listenWith(
   const address = server.address();
   return {
     address: { host, port: typeof address === "object" ? (address?.port ?? port) : port },
-    connections: () => open.size,
     close: async (graceMs) => {
       for (const socket of served) socket.end();
       await closed(server, open, graceMs);

@@ -6,15 +6,15 @@ import type { Worker } from "node:worker_threads";
 
 import { type Backoff, backoffMs } from "../shared/backoff";
 import type { Batch, CatalogOptions } from "./core/catalog";
+import { Counters, newCounterBuffer, type Totals, totalsOf } from "./core/counters";
+import { FLAG, readHeader } from "./core/wire";
 import {
   type Asked,
-  type Counters,
   type EncryptedOptions,
   type EncryptedState,
   type FromWorker,
   type Guard,
   type ListenAddress,
-  NO_COUNTERS,
   type ToWorker,
   type WorkerInput,
 } from "./protocol";
@@ -54,9 +54,9 @@ export class Answerer {
   #startedAt = 0;
   #isClosing = false;
   #listening: readonly ListenAddress[] = [];
-  #counted: Counters = NO_COUNTERS;
-  /** Totals of workers that died. */
-  #before: Counters = NO_COUNTERS;
+  /** The worker counts in the first, this thread what it answers in the second. */
+  readonly #buffers = [newCounterBuffer(), newCounterBuffer()] as const;
+  readonly #counters = new Counters(this.#buffers[1]);
 
   constructor(options: AnswererOptions) {
     this.#options = options;
@@ -70,14 +70,14 @@ export class Answerer {
     return this.#deaths;
   }
 
-  get counters(): Counters {
-    return sum(this.#before, this.#counted);
+  get totals(): Totals {
+    return totalsOf(this.#buffers);
   }
 
   /** Start answering. Rejects when an address cannot be bound; then nothing is. */
   async open(): Promise<void> {
     const { catalog, guard, encrypted, addresses, snapshot, startWorker } = this.#options;
-    const worker = await startWorker({ catalog, guard, encrypted });
+    const worker = await startWorker({ catalog, guard, encrypted, counters: this.#buffers[0] });
     let hasOpened = false;
     let fault = "it ended";
     worker.on("error", (error) => (fault = error.stack ?? String(error)));
@@ -140,9 +140,14 @@ export class Answerer {
       if (this.#worker !== worker) throw new Error("the worker that asked has ended");
       await this.#ask((id) => ({ kind: "answer", id, to: asked.id, messages }));
     };
+    let isFirst = true;
     try {
       for await (const messages of this.#options.answerSigned?.(asked) ?? []) {
-        if (messages.length > 0) await give(messages);
+        if (messages.length === 0) continue;
+        // A transfer is one answer, however many messages it has.
+        if (isFirst) this.#count(messages[0]!);
+        isFirst = false;
+        await give(messages);
       }
       await give([]);
     } catch {
@@ -151,8 +156,12 @@ export class Answerer {
     }
   }
 
+  #count(answer: Uint8Array): void {
+    const flags = readHeader(answer)?.flags ?? 0;
+    this.#counters.answer(flags & 0xf, (flags & FLAG.TC) !== 0);
+  }
+
   #hear(message: FromWorker): void {
-    if (message.kind === "counted") this.#counted = message.counters;
     if (message.kind === "listening") this.#listening = message.addresses;
     if (message.kind === "encrypted") this.#options.onEncrypted?.(message.state);
     if (message.kind !== "done") return;
@@ -170,8 +179,6 @@ export class Answerer {
 
   #replace(reason: string): void {
     this.#worker = undefined;
-    this.#before = sum(this.#before, this.#counted);
-    this.#counted = NO_COUNTERS;
     this.#listening = [];
     if (this.#isClosing) return;
     this.#deaths = performance.now() - this.#startedAt > STABLE_MS ? 1 : this.#deaths + 1;
@@ -188,24 +195,4 @@ export class Answerer {
       this.#replace(String(error));
     }
   }
-}
-
-function sum(a: Counters, b: Counters): Counters {
-  const rcodes: Record<number, number> = { ...a.rcodes };
-  for (const [rcode, count] of Object.entries(b.rcodes)) {
-    rcodes[Number(rcode)] = (rcodes[Number(rcode)] ?? 0) + count;
-  }
-  return {
-    udpQueries: a.udpQueries + b.udpQueries,
-    tcpQueries: a.tcpQueries + b.tcpQueries,
-    tlsQueries: a.tlsQueries + b.tlsQueries,
-    httpsQueries: a.httpsQueries + b.httpsQueries,
-    dropped: a.dropped + b.dropped,
-    truncated: a.truncated + b.truncated,
-    slipped: a.slipped + b.slipped,
-    limited: a.limited + b.limited,
-    tcpRefused: a.tcpRefused + b.tcpRefused,
-    tcpConnections: b.tcpConnections,
-    rcodes,
-  };
 }

@@ -42,6 +42,8 @@ export interface WorkerInput {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
   readonly encrypted: EncryptedOptions;
+  /** Where the worker counts; its successor goes on there. */
+  readonly counters: SharedArrayBuffer;
 }
 
 /** A signed message: the worker has neither keys nor a database. */
@@ -70,37 +72,4 @@ export type FromWorker =
   | { readonly kind: "done"; readonly id: number; readonly fault: string | null }
   | { readonly kind: "asked"; readonly asked: Asked }
   | { readonly kind: "listening"; readonly addresses: readonly ListenAddress[] }
-  | { readonly kind: "encrypted"; readonly state: EncryptedState }
-  | { readonly kind: "counted"; readonly counters: Counters };
-
-/** Totals since the worker started. */
-export interface Counters {
-  readonly udpQueries: number;
-  readonly tcpQueries: number;
-  readonly tlsQueries: number;
-  readonly httpsQueries: number;
-  /** What got no answer: too short, itself an answer, or not sent. */
-  readonly dropped: number;
-  readonly truncated: number;
-  /** What rate limiting truncated, and what it dropped. */
-  readonly slipped: number;
-  readonly limited: number;
-  /** By response code. */
-  readonly rcodes: Readonly<Record<number, number>>;
-  readonly tcpConnections: number;
-  readonly tcpRefused: number;
-}
-
-export const NO_COUNTERS: Counters = {
-  udpQueries: 0,
-  tcpQueries: 0,
-  tlsQueries: 0,
-  httpsQueries: 0,
-  dropped: 0,
-  truncated: 0,
-  slipped: 0,
-  limited: 0,
-  rcodes: {},
-  tcpConnections: 0,
-  tcpRefused: 0,
-};
+  | { readonly kind: "encrypted"; readonly state: EncryptedState };

@@ -12,6 +12,7 @@ import * as dns from "./api";
 import * as keysApi from "./api-keys";
 import { wireName } from "./core/__tests__/zone-text";
 import { RCODE, TYPE } from "./core/codes";
+import { queriesOver } from "./core/counters";
 import { joinOctets, type Message, readMessage } from "./core/message";
 import { nameOctets } from "./core/names";
 import { isNotifyAnswer } from "./core/notify";
@@ -152,7 +153,11 @@ describe("signatures", () => {
     const wrong = { ...keyOf(reader), secret: Buffer.from("wrong") };
     expect(await ask(soa, wrong)).toEqual([RCODE.NOTAUTH, TSIG_ERROR.BADSIG]);
     const late = nowSeconds() - 1_000;
+    const before = instance().answerer.totals;
     expect(await ask(soa, keyOf(reader), late)).toEqual([RCODE.NOTAUTH, TSIG_ERROR.BADTIME]);
+    const after = instance().answerer.totals;
+    expect(after.rcodes[RCODE.NOTAUTH]! - before.rcodes[RCODE.NOTAUTH]!).toBe(1);
+    expect(queriesOver(after, "udp") - queriesOver(before, "udp")).toBe(1);
   });
 
   it("count for the size: what is too long with them is truncated", async () => {

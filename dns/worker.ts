@@ -6,20 +6,20 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import { letIn } from "../shared/arrivals";
 import { Catalog } from "./core/catalog";
+import { Counters, DROP, OVER, type Over } from "./core/counters";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, MAX_UDP_OCTETS, type Outcome, respond, type Server } from "./core/respond";
-import { isSigned } from "./core/tsig";
+import { isSigned, typeAsked } from "./core/tsig";
 import { type Deliver, HandOff } from "./hand-off";
 import { Encrypted } from "./listen-encrypted";
-import { listenTcp, type TcpAsker, type TcpListener } from "./listen-tcp";
+import { type AnswerTcp, listenTcp, type TcpListener } from "./listen-tcp";
 import { type Later, listenUdp, type UdpListener } from "./listen-udp";
-import type { Counters, FromWorker, ListenAddress, ToWorker, WorkerInput } from "./protocol";
+import type { FromWorker, ListenAddress, ToWorker, WorkerInput } from "./protocol";
 
-const COUNT_EVERY_MS = 1_000;
 /** With port 0, TCP's free port may be taken for UDP: so often another one is tried. */
 const PORT_ATTEMPTS = 10;
 
-const { catalog: options, guard, encrypted } = workerData as WorkerInput;
+const { catalog: options, guard, encrypted, counters: buffer } = workerData as WorkerInput;
 const catalog = new Catalog(options);
 const server: Server = {
   zones: catalog,
@@ -29,87 +29,81 @@ const server: Server = {
 };
 const udp: UdpListener[] = [];
 const tcp: TcpListener[] = [];
-const totals = { udpQueries: 0, tcpQueries: 0, dropped: 0, truncated: 0, tcpRefused: 0 };
-const secure = { tlsQueries: 0, httpsQueries: 0 };
-const limits = { slipped: 0, limited: 0 };
-const rcodes: Record<number, number> = {};
+const counters = new Counters(buffer);
+/** Messages that came, for the end: who has asked already is answered. */
+let arrived = 0;
 const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
 
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
 
-function count({ length, rcode, isTruncated, verdict }: Outcome): void {
-  if (verdict === "slip") limits.slipped++;
-  if (verdict === "drop") limits.limited++;
-  else if (length === 0) totals.dropped++;
-  else rcodes[rcode] = (rcodes[rcode] ?? 0) + 1;
-  if (isTruncated) totals.truncated++;
-}
+const TRANSPORT = ["udp", "tcp", "tcp", "https"] as const;
 
-const askerOf = (transport: Asker["transport"], address: string): Asker => {
-  return { transport, address, nowMs: Date.now() };
+const askerOf = (over: Over, address: string): Asker => {
+  return { transport: TRANSPORT[over], address, nowMs: Date.now() };
 };
+
+/** Answer a message that is not signed, and count it. */
+function answer(over: Over, query: Uint8Array, asker: Asker, out: Uint8Array): Outcome {
+  const startedAt = counters.isSampled() ? performance.now() : undefined;
+  const outcome = respond(server, query, asker, out);
+  counters.outcome(over, query.length, outcome);
+  if (startedAt !== undefined) counters.took((performance.now() - startedAt) * 1000);
+  return outcome;
+}
 
 const handOff = new HandOff((asked) => tell({ kind: "asked", asked }));
 
 /** Whether a signed message is on its way to the main thread, or was one too many. */
 function isHandedOff(
+  over: Over,
   query: Uint8Array,
-  { transport, address, nowMs }: Asker,
+  { address, nowMs }: Asker,
   deliver: () => Deliver,
 ) {
   if (!isSigned(query)) return false;
-  const over = transport === "udp" ? "udp" : "tcp";
-  if (!handOff.give({ transport: over, address, query }, deliver, nowMs)) totals.dropped++;
+  counters.query(over, typeAsked(query));
+  const transport = over === OVER.UDP ? "udp" : "tcp";
+  if (handOff.give({ transport, address, query }, deliver, nowMs)) counters.handedOff();
+  else counters.drop(DROP.LIMIT);
   return true;
 }
 
 function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
-  totals.udpQueries++;
-  const asker = askerOf("udp", address);
+  arrived++;
+  const asker = askerOf(OVER.UDP, address);
   const deliver = async (messages: readonly Uint8Array[]): Promise<void> => messages.forEach(later);
-  if (isHandedOff(query, asker, () => deliver)) return undefined;
-  const outcome = respond(server, query, asker, udpScratch);
-  count(outcome);
+  if (isHandedOff(OVER.UDP, query, asker, () => deliver)) return undefined;
+  const outcome = answer(OVER.UDP, query, asker, udpScratch);
   // The kernel may take it later, when the next answer is already written into the scratch.
   return outcome.length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, outcome.length));
 }
 
-function answerTcp(query: Uint8Array, out: Uint8Array, asker: TcpAsker): number {
-  totals.tcpQueries++;
-  return answerStream(query, out, asker);
-}
-
-function answerStream(query: Uint8Array, out: Uint8Array, { address, later }: TcpAsker): number {
-  const asker = askerOf("tcp", address);
-  if (isHandedOff(query, asker, later)) return 0;
-  const outcome = respond(server, query, asker, out);
-  count(outcome);
-  return outcome.length;
-}
-
-function answerTls(query: Uint8Array, out: Uint8Array, asker: TcpAsker): number {
-  secure.tlsQueries++;
-  return answerStream(query, out, asker);
-}
+const answerStream =
+  (over: Over): AnswerTcp =>
+  (query, out, { address, later }) => {
+    arrived++;
+    const asker = askerOf(over, address);
+    return isHandedOff(over, query, asker, later) ? 0 : answer(over, query, asker, out).length;
+  };
 
 function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
-  secure.httpsQueries++;
-  const outcome = respond(server, query, askerOf("https", address), out);
-  count(outcome);
-  return outcome;
+  arrived++;
+  return answer(OVER.HTTPS, query, askerOf(OVER.HTTPS, address), out);
 }
 
-const onRefused = (): void => void totals.tcpRefused++;
 const overTls = new Encrypted(encrypted, {
-  answerTls,
+  answerTls: answerStream(OVER.TLS),
   answerHttps,
-  onRefused,
+  counter: counters,
   onState: (state) => tell({ kind: "encrypted", state }),
 });
 
 async function listenBoth(address: ListenAddress): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const overTcp = await listenTcp(address, { answerTo: answerTcp, onRefused });
+    const overTcp = await listenTcp(address, {
+      answerTo: answerStream(OVER.TCP),
+      counter: counters,
+    });
     try {
       udp.push(await listenUdp(overTcp.address, answerUdp));
       tcp.push(overTcp);
@@ -133,18 +127,12 @@ async function listenAll(addresses: readonly ListenAddress[]): Promise<void> {
 }
 
 async function closeAll(graceMs: number): Promise<void> {
-  await letIn(() => totals.udpQueries + totals.tcpQueries + secure.tlsQueries, graceMs);
+  await letIn(() => arrived, graceMs);
   const closing = [...udp.map((one) => one.close()), ...tcp.map((one) => one.close(graceMs))];
   closing.push(overTls.close(graceMs));
   udp.length = 0;
   tcp.length = 0;
   await Promise.all(closing);
-}
-
-function counters(): Counters {
-  const open = tcp.reduce((sum, listener) => sum + listener.connections(), 0);
-  const tcpConnections = open + overTls.connections();
-  return { ...totals, ...secure, ...limits, rcodes: { ...rcodes }, tcpConnections };
 }
 
 async function obey(message: ToWorker): Promise<void> {
@@ -166,5 +154,3 @@ parentPort?.on("message", (message: ToWorker) => {
     (error: unknown) => tell({ kind: "done", id: message.id, fault: String(error) }),
   );
 });
-
-setInterval(() => tell({ kind: "counted", counters: counters() }), COUNT_EVERY_MS);

@@ -56,6 +56,8 @@ export interface Outcome {
   /** Octets of the answer in `out`; 0 when there is none to send. */
   readonly length: number;
   readonly rcode: number;
+  /** What was asked for; 0 when it was no query, or its question cannot be read. */
+  readonly type: number;
   readonly isTruncated: boolean;
   /** What rate limiting made of it. */
   readonly verdict: Verdict;
@@ -66,6 +68,7 @@ export interface Outcome {
 const DROPPED: Outcome = {
   length: 0,
   rcode: RCODE.NOERROR,
+  type: 0,
   isTruncated: false,
   verdict: "answer",
   ttlSeconds: 0,
@@ -84,7 +87,7 @@ export function respond(server: Server, query: Uint8Array, asker: Asker, out: Ui
     const cookie = cookieReply(server, read.edns, asker);
     const reply = decide(server, read);
     const verdict = verdictOn(server, reply, asker, cookie);
-    if (verdict === "drop") return { ...DROPPED, verdict };
+    if (verdict === "drop") return { ...DROPPED, type: read.question?.type ?? 0, verdict };
     const options = isPlain(read.edns)
       ? NO_OPTIONS
       : optionsOf(server, { read, asker, cookie, verdict });
@@ -188,7 +191,9 @@ function write({ out, query, read, limit, options, verdict }: Space, reply: Answ
   const truncated = isTruncated ? FLAG.TC : 0;
   writer.flags(FLAG.QR | copied | authoritative | truncated | (reply.rcode & 0xf));
   const ttlSeconds = writer.minTtl === Infinity ? 0 : writer.minTtl;
-  return { length: writer.length, rcode: reply.rcode, isTruncated, verdict, ttlSeconds };
+  const { length } = writer;
+  const type = isEchoed ? question.type : 0;
+  return { length, rcode: reply.rcode, type, isTruncated, verdict, ttlSeconds };
 }
 
 const OPCODE_BITS = 0x7800;

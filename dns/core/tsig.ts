@@ -94,6 +94,16 @@ export function isSigned(octets: Uint8Array): boolean {
   return false;
 }
 
+/** The type that a message asks for, whatever stands behind its question; 0 when it is no query. */
+export function typeAsked(octets: Uint8Array): number {
+  const isQuery = octets.length >= HEADER_OCTETS && (octets[2]! & OPCODE_BITS) === 0;
+  const end = isQuery && count(octets, 4) === 1 ? skipName(octets, HEADER_OCTETS) : undefined;
+  return end !== undefined && end + 4 <= octets.length ? count(octets, end) : 0;
+}
+
+/** Of the third octet. QUERY is 0. */
+const OPCODE_BITS = 0x78;
+
 const count = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | octets[at + 1]!;
 
 /** The message that was signed: without its signature, under its first id. */
