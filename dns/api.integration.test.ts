@@ -199,7 +199,7 @@ describe("domains", () => {
     await zones().refresh();
     // Where the clusters are is known from the placement log, which nobody follows here.
     expect(await domains.verifyDomain({ hostname: apex })).toMatchObject({ status: "verified" });
-    await instance().apply({
+    instance().apply({
       changes: [{ kind: "cluster", id: "dns-api", ingress: ["127.0.1.1"] }],
       seq: 0,
     });

@@ -1,4 +1,4 @@
-/** What this process knows and answers: memory in the main thread, and the worker it feeds. */
+/** What this process knows and answers: memory in the main thread, and the threads it feeds. */
 import { hostname } from "node:os";
 
 import log from "encore.dev/log";
@@ -17,18 +17,11 @@ import {
 } from "./protocol";
 import { config } from "./settings";
 
-/** The answering thread's source, from the application's root. */
-export const WORKER = "dns/worker.ts";
-
 export interface InstanceOptions {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
   readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
-}
-
-async function* nobody(): AsyncGenerator<readonly Uint8Array[]> {
-  // Who asked hears nothing, and asks again.
 }
 
 export class Instance {
@@ -40,7 +33,7 @@ export class Instance {
   /** Called after each batch that came into memory. */
   onChange: () => void = () => undefined;
   /** Answers signed messages; nobody does before the start. */
-  answerSigned: AnswererOptions["answerSigned"];
+  answerSigned: AnswererOptions["answerSigned"] | undefined;
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
@@ -53,10 +46,10 @@ export class Instance {
       encrypted,
       addresses,
       snapshot: () => this.snapshot.batch(),
-      startWorker: (input) => startWorker(WORKER, input),
-      answerSigned: (asked) => this.answerSigned?.(asked) ?? nobody(),
+      startWorker,
+      answerSigned: (asked) => this.answerSigned?.(asked),
       onEncrypted: logEncrypted,
-      onDeath: (reason) => log.error("the answering worker died and is replaced", { reason }),
+      onDeath: (reason) => log.error("an answering thread died and is replaced", { reason }),
     });
   }
 
@@ -65,23 +58,17 @@ export class Instance {
     return this.#answeredSeq;
   }
 
-  /**
-   * Take a batch into memory at once, and resolve when the worker answers by it. Batches reach the
-   * worker in the order of these calls.
-   */
-  async apply(batch: Batch): Promise<void> {
+  /** Take a batch into memory; it is answered when this returns. */
+  apply(batch: Batch): void {
     this.snapshot.apply(batch);
     try {
       this.catalog.apply(batch);
     } catch (error) {
       log.error(error, "cannot take a change into memory");
     }
-    const { seq } = this.snapshot;
     this.onChange();
-    await this.answerer.apply(batch).catch((error: unknown) => {
-      log.error(error, "the worker cannot take a change");
-    });
-    this.#answeredSeq = Math.max(this.#answeredSeq, seq);
+    this.answerer.apply(batch);
+    this.#answeredSeq = Math.max(this.#answeredSeq, this.snapshot.seq);
     for (const wake of this.#waiting) wake();
   }
 

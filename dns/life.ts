@@ -10,7 +10,8 @@ import { withSpan } from "../shared/trace";
 import { bundleWorker } from "../shared/worker";
 import type { Batch } from "./core/catalog";
 import { changeOf, type LogEntry } from "./core/log";
-import { instance, WORKER } from "./instance";
+import { instance } from "./instance";
+import { STREAM_WORKER } from "./listen";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
 import { secondaries } from "./secondaries";
@@ -78,7 +79,7 @@ export async function start(): Promise<void> {
   );
   const stored = await readSnapshot(config().snapshotFile);
   // Meanwhile the worker's bundle is made, where it is out of date; opening it says what is wrong.
-  const isBundled = bundleWorker(WORKER).catch(() => undefined);
+  const isBundled = bundleWorker(STREAM_WORKER).catch(() => undefined);
   await load(stored);
   await isBundled;
   follow();
@@ -94,7 +95,7 @@ async function load(stored: StoredSnapshot | undefined): Promise<void> {
       const reason = String(error);
       if (stored) {
         log.warn("cannot read the database: starting from the snapshot on disk", { reason });
-        return await loadFromDisk(stored);
+        return loadFromDisk(stored);
       }
       // Nothing to answer from: an empty server would deny names that exist.
       if (attempt === 1) log.warn("cannot read the database, will try again", { reason });
@@ -103,10 +104,10 @@ async function load(stored: StoredSnapshot | undefined): Promise<void> {
   }
 }
 
-async function loadFromDisk({ systemId: of, batch }: StoredSnapshot): Promise<void> {
+function loadFromDisk({ systemId: of, batch }: StoredSnapshot): void {
   systemId = of;
   isFromDisk = true;
-  await instance().apply(batch);
+  instance().apply(batch);
 }
 
 /**
@@ -125,7 +126,7 @@ async function loadFromDatabase(other: () => StoredSnapshot | undefined): Promis
   systemId = placements.systemId;
   isFromDisk = false;
   const changes = [...zoneData.changes, ...newest.changes];
-  await instance().apply({ changes, seq: newest.seq, isWhole: true });
+  instance().apply({ changes, seq: newest.seq, isWhole: true });
 }
 
 function placementsOf({ changes, seq }: Batch): Batch {
@@ -166,9 +167,11 @@ function follow(): void {
 /** Into the answers first, into our database after. */
 function takeEntries(entries: readonly LogEntry[]): void {
   const after = instance().snapshot.seq;
-  const isAnswered = instance().apply(batchOf(entries));
-  copy?.add(after, entries);
+  // Spans end in the microtask after this function.
+  const isAnswered = new Promise<void>((resolve) => queueMicrotask(resolve));
   for (const entry of entries) void trace(entry, isAnswered);
+  instance().apply(batchOf(entries));
+  copy?.add(after, entries);
 }
 
 /** The span of a change ends when it is answered. Entries without a trace are not worth one. */

@@ -39,7 +39,7 @@ const hello = (clusterId: string, generation: number): Change => {
 
 async function apply(batch: Batch): Promise<void> {
   snapshot.apply(batch);
-  await answerer.apply(batch);
+  answerer.apply(batch);
 }
 
 beforeAll(async () => {
@@ -59,8 +59,8 @@ beforeAll(async () => {
     encrypted: { certificate: "", tls: [], https: [] },
     addresses: [{ host: "127.0.0.1", port: 0 }],
     snapshot: () => snapshot.batch(),
-    startWorker: async (input) => {
-      const worker = await startWorker("dns/worker.ts", input);
+    startWorker: async (...start) => {
+      const worker = await startWorker(...start);
       workers.push(worker);
       return worker;
     },

@@ -1,13 +1,11 @@
-/**
- * The main thread's side of the answering worker: feeds it, waits until it answers what it was told,
- * and puts a new one in the place of one that died.
- */
+/** The main thread's side of all that answers: starts the threads, feeds them, ends them. */
 import type { Worker } from "node:worker_threads";
 
-import { type Backoff, backoffMs } from "../shared/backoff";
+import type { startWorker } from "../shared/worker";
 import type { Batch, CatalogOptions } from "./core/catalog";
 import { Counters, newCounterBuffer, type Totals, totalsOf } from "./core/counters";
 import { FLAG, readHeader } from "./core/wire";
+import { Feed, type FeedInput } from "./feed";
 import {
   type Asked,
   type EncryptedOptions,
@@ -15,59 +13,58 @@ import {
   type FromWorker,
   type Guard,
   type ListenAddress,
-  type ToWorker,
-  type WorkerInput,
+  type StreamInput,
 } from "./protocol";
+import { Thread } from "./thread";
 
-/** The first replacement comes at once; one that dies again and again must not burn a core. */
-const REPLACE: Backoff = { minMs: 50, maxMs: 5_000 };
-/** A worker that lived so long died of something new. */
-const STABLE_MS = 10_000;
+/** The answering thread's source, from the application's root. */
+export const STREAM_WORKER = "dns/worker.ts";
 
 export interface AnswererOptions {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
   readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
-  /** Everything that a new worker must know, the batches that were applied before included. */
+  /** Everything that a new thread must know, the batches that were applied before included. */
   readonly snapshot: () => Batch;
-  readonly startWorker: (input: WorkerInput) => Promise<Worker>;
+  readonly startWorker: typeof startWorker;
   readonly onDeath: (reason: string) => void;
   /** Answers a signed message, in batches; each waits until the one before is on its way. */
-  readonly answerSigned?: ((asked: Asked) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  readonly answerSigned?: (asked: Asked) => AsyncIterable<readonly Uint8Array[]> | undefined;
   /** Told when DNS over TLS and HTTPS are answered, or why they are not. */
   readonly onEncrypted?: (state: EncryptedState) => void;
 }
 
-/** What the worker has not answered yet. Kept when it dies: its successor's snapshot covers it. */
-interface Waiting {
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
 export class Answerer {
   readonly #options: AnswererOptions;
-  readonly #waiting = new Map<number, Waiting>();
-  #worker: Worker | undefined;
-  #nextId = 1;
-  #deaths = 0;
-  #startedAt = 0;
-  #isClosing = false;
-  #listening: readonly ListenAddress[] = [];
-  /** The worker counts in the first, this thread what it answers in the second. */
+  readonly #feed = new Feed();
+  readonly #stream: Thread;
+  /** As asked for; after the first start with the ports that were free. */
+  #addresses: readonly ListenAddress[];
+  /** The stream worker counts in the first, this thread what it answers in the second. */
   readonly #buffers = [newCounterBuffer(), newCounterBuffer()] as const;
   readonly #counters = new Counters(this.#buffers[1]);
 
   constructor(options: AnswererOptions) {
     this.#options = options;
+    this.#addresses = options.addresses;
+    this.#stream = new Thread({
+      feed: this.#feed,
+      snapshot: options.snapshot,
+      start: (feed) => this.#startStream(feed),
+      opening: (ask) => ask((id) => ({ kind: "listen", id, addresses: this.#addresses })),
+      onMessage: (message) => this.#hear(message),
+      onDeath: options.onDeath,
+      answerSigned: (asked) => this.#answerSigned(asked),
+    });
   }
 
   get listening(): readonly ListenAddress[] {
-    return this.#listening;
+    return this.#stream.isOpen ? this.#addresses : [];
   }
 
   get deaths(): number {
-    return this.#deaths;
+    return this.#stream.deaths;
   }
 
   get totals(): Totals {
@@ -76,123 +73,40 @@ export class Answerer {
 
   /** Start answering. Rejects when an address cannot be bound; then nothing is. */
   async open(): Promise<void> {
-    const { catalog, guard, encrypted, addresses, snapshot, startWorker } = this.#options;
-    const worker = await startWorker({ catalog, guard, encrypted, counters: this.#buffers[0] });
-    let hasOpened = false;
-    let fault = "it ended";
-    worker.on("error", (error) => (fault = error.stack ?? String(error)));
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "asked") void this.#answerSigned(worker, message.asked);
-      else this.#hear(message);
-    });
-    const exited = new Promise<never>((_, reject) => {
-      worker.on("exit", () => {
-        if (hasOpened) this.#replace(fault);
-        else reject(new Error(`Cannot answer: the worker died: ${fault}`));
-      });
-    });
-    try {
-      // From here on batches go to this worker, behind the snapshot that holds all before them.
-      this.#worker = worker;
-      const loaded = this.#ask((id) => ({ kind: "apply", id, batch: snapshot() }));
-      const bound = this.#ask((id) => ({ kind: "listen", id, addresses }));
-      await Promise.race([Promise.all([loaded, bound]), exited]);
-      hasOpened = true;
-      this.#startedAt = performance.now();
-    } catch (error) {
-      this.#worker = undefined;
-      await worker.terminate();
-      throw error;
-    }
-    this.#release();
+    await this.#stream.open();
   }
 
-  /** Resolves when the worker answers by `batch`, which the snapshot must hold already. */
-  async apply(batch: Batch): Promise<void> {
-    // Without a worker nothing older is answered either; the next one starts with the snapshot.
-    if (!this.#worker) return;
-    await this.#ask((id) => ({ kind: "apply", id, batch }));
+  /** All threads answer by `batch`, which the snapshot must hold already, when this returns. */
+  apply(batch: Batch): void {
+    this.#feed.publish(batch);
   }
 
-  /** Stop accepting, finish what is open within `graceMs`, end the worker. */
+  /** Stop accepting, finish what is open within `graceMs`, end the threads. */
   async close(graceMs: number): Promise<void> {
-    this.#isClosing = true;
-    const worker = this.#worker;
-    if (!worker) return;
-    await this.#ask((id) => ({ kind: "close", id, graceMs })).catch(() => undefined);
-    this.#worker = undefined;
-    this.#listening = [];
-    await worker.terminate();
-    this.#release();
+    await this.#stream.close(graceMs);
   }
 
-  #ask(message: (id: number) => ToWorker): Promise<void> {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker?.postMessage(message(id));
-    });
-  }
-
-  /** The worker that asked gets the answer, or nobody: another one knows nothing of it. */
-  async #answerSigned(worker: Worker, asked: Asked): Promise<void> {
-    const give = async (messages: readonly Uint8Array[]): Promise<void> => {
-      if (this.#worker !== worker) throw new Error("the worker that asked has ended");
-      await this.#ask((id) => ({ kind: "answer", id, to: asked.id, messages }));
-    };
-    let isFirst = true;
-    try {
-      for await (const messages of this.#options.answerSigned?.(asked) ?? []) {
-        if (messages.length === 0) continue;
-        // A transfer is one answer, however many messages it has.
-        if (isFirst) this.#count(messages[0]!);
-        isFirst = false;
-        await give(messages);
-      }
-      await give([]);
-    } catch {
-      // Who asked has left, or will ask again.
-      await give([]).catch(() => undefined);
-    }
-  }
-
-  #count(answer: Uint8Array): void {
-    const flags = readHeader(answer)?.flags ?? 0;
-    this.#counters.answer(flags & 0xf, (flags & FLAG.TC) !== 0);
+  #startStream(feed: FeedInput): Promise<Worker> {
+    const { catalog, guard, encrypted, startWorker } = this.#options;
+    const input: StreamInput = { catalog, guard, encrypted, feed, counters: this.#buffers[0] };
+    return startWorker(STREAM_WORKER, input, [feed.port]);
   }
 
   #hear(message: FromWorker): void {
-    if (message.kind === "listening") this.#listening = message.addresses;
+    if (message.kind === "listening") this.#addresses = message.addresses;
     if (message.kind === "encrypted") this.#options.onEncrypted?.(message.state);
-    if (message.kind !== "done") return;
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (message.fault === null) waiting?.resolve();
-    else waiting?.reject(new Error(message.fault));
   }
 
-  /** All that was waited for before this worker opened is in what it was loaded with. */
-  #release(): void {
-    for (const { resolve } of this.#waiting.values()) resolve();
-    this.#waiting.clear();
-  }
-
-  #replace(reason: string): void {
-    this.#worker = undefined;
-    this.#listening = [];
-    if (this.#isClosing) return;
-    this.#deaths = performance.now() - this.#startedAt > STABLE_MS ? 1 : this.#deaths + 1;
-    this.#options.onDeath(reason);
-    const waitMs = this.#deaths === 1 ? 0 : backoffMs(this.#deaths, REPLACE, Math.random());
-    setTimeout(() => void this.#reopen(), waitMs);
-  }
-
-  async #reopen(): Promise<void> {
-    if (this.#isClosing) return;
-    try {
-      await this.open();
-    } catch (error) {
-      this.#replace(String(error));
+  /** The answers of `answerSigned`, counted. A transfer is one, however many messages it has. */
+  async *#answerSigned(asked: Asked): AsyncGenerator<readonly Uint8Array[]> {
+    let isFirst = true;
+    for await (const messages of this.#options.answerSigned?.(asked) ?? []) {
+      if (isFirst && messages.length > 0) {
+        const flags = readHeader(messages[0]!)?.flags ?? 0;
+        this.#counters.answer(flags & 0xf, (flags & FLAG.TC) !== 0);
+        isFirst = false;
+      }
+      yield messages;
     }
   }
 }

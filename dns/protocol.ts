@@ -1,6 +1,7 @@
-/** What the main thread and the answering worker say to each other. */
-import type { Batch, CatalogOptions } from "./core/catalog";
+/** What the main thread and the answering threads say to each other. */
+import type { CatalogOptions } from "./core/catalog";
 import type { RateLimits } from "./core/rate-limit";
+import type { FeedInput } from "./feed";
 
 export interface ListenAddress {
   readonly host: string;
@@ -37,13 +38,17 @@ export interface EncryptedState {
   readonly fault: string | null;
 }
 
-/** What a worker is started with. */
-export interface WorkerInput {
+/** What every answering thread is started with. */
+export interface ThreadInput {
   readonly catalog: CatalogOptions;
   readonly guard: Guard;
-  readonly encrypted: EncryptedOptions;
-  /** Where the worker counts; its successor goes on there. */
+  readonly feed: FeedInput;
+  /** Where the thread counts; its successor goes on there. */
   readonly counters: SharedArrayBuffer;
+}
+
+export interface StreamInput extends ThreadInput {
+  readonly encrypted: EncryptedOptions;
 }
 
 /** A signed message: the worker has neither keys nor a database. */
@@ -57,7 +62,6 @@ export interface Asked {
 
 /** Each is answered by `done` with the same `id`, after it took effect. */
 export type ToWorker =
-  | { readonly kind: "apply"; readonly id: number; readonly batch: Batch }
   | { readonly kind: "listen"; readonly id: number; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: "close"; readonly id: number; readonly graceMs: number }
   | {

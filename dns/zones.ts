@@ -39,7 +39,7 @@ export class ZoneReader {
 
   async #readOnce(): Promise<void> {
     const { changes, revision } = await this.#read(this.#instance.snapshot.revision);
-    if (changes.length > 0) await this.#instance.apply({ changes, seq: 0 });
+    if (changes.length > 0) this.#instance.apply({ changes, seq: 0 });
     this.#revision = Math.max(this.#revision, revision);
   }
 }

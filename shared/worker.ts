@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { Worker } from "node:worker_threads";
+import { type TransferListItem, Worker } from "node:worker_threads";
 
 interface Manifest {
   /** Every source file in the bundle, with the digest of its content. */
@@ -83,8 +83,16 @@ export async function bundleWorker(entry: string): Promise<string> {
   return bundle;
 }
 
-/** Starts a worker thread from a source file given relative to the app's root, such as `dns/worker.ts`. */
-export async function startWorker(entry: string, workerData: unknown): Promise<Worker> {
+/**
+ * Starts a worker thread from a source file given relative to the app's root, such as `dns/worker.ts`.
+ * Ports within `workerData` are the worker's own, and listed in `transfer`.
+ */
+export async function startWorker(
+  entry: string,
+  workerData: unknown,
+  transfer: readonly TransferListItem[] = [],
+): Promise<Worker> {
   const bundle = await bundleWorker(entry);
-  return new Worker(bundle, { workerData, name: basename(bundle, ".mjs") });
+  const transferList = [...transfer];
+  return new Worker(bundle, { workerData, transferList, name: basename(bundle, ".mjs") });
 }

@@ -42,7 +42,7 @@ beforeAll(async () => {
     onEncrypted: (state) => (encrypted = state),
     addresses: [{ host: "127.0.0.1", port: 0 }],
     snapshot: () => snapshot.batch(),
-    startWorker: (input) => startWorker("dns/worker.ts", input),
+    startWorker,
     onDeath: (reason) => expect.fail(reason),
   });
   await answerer.open();
