@@ -11,6 +11,8 @@ export interface Argument {
   readonly repeated?: boolean;
   /** May be left out; it is "" then. */
   readonly optional?: boolean;
+  /** The last one, which may begin with a hyphen without being an option. */
+  readonly verbatim?: boolean;
 }
 
 export interface Option {
@@ -34,7 +36,7 @@ export interface Input {
 }
 
 export interface Command {
-  /** One word or two: `ls`, `domain add`. */
+  /** One to three words: `ls`, `domain add`, `dns zone add`. */
   readonly name: string;
   readonly doc: string;
   readonly args?: readonly Argument[];
@@ -82,7 +84,7 @@ function find(
   commands: readonly Command[],
   argv: readonly string[],
 ): { command: Command; rest: readonly string[] } | undefined {
-  for (const words of [2, 1]) {
+  for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(" ");
     const command = commands.find((candidate) => candidate.name === name);
     if (command) return { command, rest: argv.slice(words) };
@@ -92,20 +94,19 @@ function find(
 
 /** `stele domain` and `stele domain --help` show the group; anything else unknown is a mistake. */
 function helpOrUnknown(commands: readonly Command[], argv: readonly string[]): string {
-  const [first = "", second] = argv;
-  const group = commands.filter(({ name }) => name.startsWith(`${first} `));
-  if (group.length > 0 && (second === "--help" || second === "-h")) {
-    return helpFor(commands, [first]);
-  }
-  if (group.length > 0) {
+  for (const words of [2, 1]) {
+    const about = argv.slice(0, words).join(" ");
+    const next = argv[words];
+    const group = commands.filter(({ name }) => name.startsWith(`${about} `));
+    if (group.length === 0) continue;
+    if (next === "--help" || next === "-h") return helpFor(commands, [about]);
     const names = group.map(({ name }) => name).join(", ");
-    throw usage(`${second === undefined ? `"${first}" is a group` : unknown(argv)}: ${names}`);
+    const isGroup = argv.length <= words;
+    throw usage(
+      `${isGroup ? `"${about}" is a group` : `unknown command "${about} ${next}"`}: ${names}`,
+    );
   }
-  throw usage(`unknown command "${first}": stele --help lists them`);
-}
-
-function unknown(argv: readonly string[]): string {
-  return `unknown command "${argv.slice(0, 2).join(" ")}"`;
+  throw usage(`unknown command "${argv[0] ?? ""}": stele --help lists them`);
 }
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -122,13 +123,24 @@ function read(
     };
   }
   try {
-    const parsed = parseArgs({ args: [...rest], options, allowPositionals: true, strict: true });
+    const isVerbatim = command.args?.at(-1)?.verbatim ?? false;
+    const args = isVerbatim ? hyphensLast(rest, Object.keys(options)) : [...rest];
+    const parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
     return { values: parsed.values as Values, positionals: parsed.positionals };
   } catch (error) {
     const sentence = (error as Error).message.split(/\. |\n/)[0]?.replace(/\.$/, "") ?? "";
     const message = sentence.charAt(0).toLowerCase() + sentence.slice(1);
     throw usage(`${message}: see stele ${command.name} --help`);
   }
+}
+
+/** Words that begin with a hyphen and are no option go behind `--`, where all are arguments. */
+function hyphensLast(words: readonly string[], options: readonly string[]): string[] {
+  const isOption = (word: string): boolean =>
+    word === "--" || word === "-h" || options.includes(word.slice(2).split("=", 1)[0]!);
+  const isHyphened = (word: string): boolean => word.startsWith("-") && !isOption(word);
+  if (words.includes("--") || !words.some(isHyphened)) return [...words];
+  return [...words.filter((word) => !isHyphened(word)), "--", ...words.filter(isHyphened)];
 }
 
 function check(command: Command, values: Values, positionals: readonly string[]): Input {

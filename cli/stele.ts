@@ -1,6 +1,7 @@
 import type { Command } from "./command";
 import { parse } from "./command";
 import { appCommands } from "./commands/apps";
+import { challengeCommands } from "./commands/challenges";
 import { clusterCommands } from "./commands/clusters";
 import { evacuateCommands } from "./commands/evacuate";
 import { eventCommands } from "./commands/events";
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
   ...zoneFileCommands,
+  ...challengeCommands,
   ...keyCommands,
   ...clusterCommands,
   ...evacuateCommands,
