@@ -69,7 +69,7 @@ export class Answering {
   }
 
   /** Answer a message that is not signed, and count it. */
-  respond(over: Over, query: Uint8Array, address: string, out: Uint8Array): Outcome {
+  respond(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
     const { counters } = this;
     const startedAt = counters.isSampled() ? performance.now() : undefined;
     const asker: Asker = { transport: TRANSPORT[over], address, nowMs: Date.now() };

@@ -8,6 +8,7 @@ import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { decode, query } from "./conformance/message";
+import { addressOctets } from "./core/address";
 import { Counters, newCounterBuffer } from "./core/counters";
 import { MAX_TCP_OCTETS, respond } from "./core/respond";
 import { fuzzedServer } from "./fuzz/fuzz";
@@ -24,7 +25,7 @@ const anyPort: ListenAddress[] = [{ host: "127.0.0.1", port: 0 }];
 const states: EncryptedState[] = [];
 const server = fuzzedServer();
 const counter = new Counters(newCounterBuffer());
-const asker = { address: "127.0.0.1", nowMs: 0 };
+const asker = { address: addressOctets("127.0.0.1"), nowMs: 0 };
 const encrypted = new Encrypted(
   { certificate, tls: anyPort, https: anyPort },
   {

@@ -2,6 +2,7 @@ import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import { createServer as createSecureServer, type Server as SecureServer } from "node:tls";
 
 import { type ConnectionCounter, Connections } from "./connections";
+import { addressOctets } from "./core/address";
 import type { Deliver } from "./hand-off";
 import type { ListenAddress } from "./protocol";
 
@@ -22,6 +23,8 @@ export type AnswerTcp = (query: Uint8Array, out: Uint8Array, asker: TcpAsker) =>
 
 export interface TcpAsker {
   readonly address: string;
+  /** Of the address. */
+  readonly octets: Uint8Array;
   /** For an answer that takes its time, in several messages perhaps: others may overtake it. */
   readonly later: () => Deliver;
 }
@@ -133,7 +136,7 @@ function serve(socket: Socket, address: string, answerTo: AnswerTcp): void {
       pump();
     };
   };
-  const asker = { address, later };
+  const asker = { address, octets: addressOctets(address), later };
 
   /** Answer whole messages until none is left, or the asker does not read what it asked for. */
   const pump = (): void => {

@@ -6,7 +6,7 @@ import type { ListenAddress } from "./protocol";
 /** A burst waits here while a change is applied: about 10⁴ queries. */
 const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
 
-/** Writes the answer to a query into a buffer of its own, and says its length; 0 for none. */
+/** The answer to a query in a buffer of its own, or none. */
 export type AnswerUdp = (
   query: Uint8Array,
   address: string,

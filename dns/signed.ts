@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 
 import log from "encore.dev/log";
 
+import { addressOctets } from "./core/address";
 import { CLASS, OPCODE, RCODE, TYPE } from "./core/codes";
 import { type Message, readMessage } from "./core/message";
 import { mayTransfer } from "./core/policy";
@@ -163,7 +164,11 @@ function answerQuery({ asked, message, plain, key }: KeyedQuestion): Uint8Array 
   const { catalog, guard } = instance();
   const isUdp = asked.transport === "udp";
   const out = new Uint8Array(isUdp ? MAX_UDP_OCTETS : MAX_TCP_OCTETS);
-  const asker = { transport: asked.transport, address: asked.address, nowMs: Date.now() };
+  const asker = {
+    transport: asked.transport,
+    address: addressOctets(asked.address),
+    nowMs: Date.now(),
+  };
   const server = { ...guard, zones: catalog, limiter: undefined };
   const { length } = respond(server, plain, asker, out);
   const { edns } = readQuery(plain, message.header);

@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import { letIn } from "../shared/arrivals";
 import { Answering } from "./answering";
+import { addressOctets } from "./core/address";
 import { OVER, type Over } from "./core/counters";
 import { MAX_UDP_OCTETS, type Outcome } from "./core/respond";
 import { Encrypted } from "./listen-encrypted";
@@ -32,24 +33,24 @@ function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array
   answering.catchUp();
   const deliver = async (messages: readonly Uint8Array[]): Promise<void> => messages.forEach(later);
   if (answering.isHandedOff(OVER.UDP, query, address, () => deliver)) return undefined;
-  const { length } = answering.respond(OVER.UDP, query, address, udpScratch);
+  const { length } = answering.respond(OVER.UDP, query, addressOctets(address), udpScratch);
   // The kernel may take it later, when the next answer is already written into the scratch.
   return length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, length));
 }
 
 const answerStream =
   (over: Over): AnswerTcp =>
-  (query, out, { address, later }) => {
+  (query, out, { address, octets, later }) => {
     arrived++;
     answering.catchUp();
     if (answering.isHandedOff(over, query, address, later)) return 0;
-    return answering.respond(over, query, address, out).length;
+    return answering.respond(over, query, octets, out).length;
   };
 
 function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
   arrived++;
   answering.catchUp();
-  return answering.respond(OVER.HTTPS, query, address, out);
+  return answering.respond(OVER.HTTPS, query, addressOctets(address), out);
 }
 
 const overTls = new Encrypted(encrypted, {

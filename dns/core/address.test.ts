@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { formatIpv4, formatIpv6, networkOf, parseIpv4, parseIpv6 } from "./address";
+import { addressOctets, formatIpv4, formatIpv6, networkOf, parseIpv4, parseIpv6 } from "./address";
 
 describe("addresses", () => {
   it.each(["0.0.0.0", "127.0.0.1", "255.255.255.255"])("reads %s", (text) => {
@@ -46,6 +46,16 @@ describe("addresses", () => {
         expect(parseIpv6(formatIpv6(octets))).toEqual(octets);
       }),
     );
+  });
+
+  it("of senders are octets; what is none is all zeros", () => {
+    for (const text of ["192.0.2.1", "255.255.255.255", "0.0.0.0"]) {
+      expect(addressOctets(text)).toEqual(parseIpv4(text));
+    }
+    expect(addressOctets("2001:db8::1")).toEqual(parseIpv6("2001:db8::1"));
+    expect(addressOctets("fe80::1%lo")).toEqual(parseIpv6("fe80::1"));
+    expect(addressOctets("x:y")).toEqual(new Uint8Array(16));
+    expect(addressOctets("")).toEqual(new Uint8Array(4));
   });
 
   it("share a network: a /24, a /56", () => {

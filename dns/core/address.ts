@@ -39,6 +39,19 @@ function parseGroups(text: string, isLast: boolean): number[] | undefined {
   return groups;
 }
 
+/** Octets of an address that is one, fast: senders' addresses come as text with each datagram. */
+export function addressOctets(text: string): Uint8Array {
+  if (text.includes(":")) return parseIpv6(text.split("%", 1)[0]!) ?? new Uint8Array(16);
+  const octets = new Uint8Array(4);
+  let index = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x2e) index++;
+    else octets[index & 3] = octets[index & 3]! * 10 + code - 0x30;
+  }
+  return octets;
+}
+
 export const formatIpv4 = (octets: Uint8Array): string => octets.join(".");
 
 /** The canonical text: lower case, the longest run of two or more zero groups as `::`. */

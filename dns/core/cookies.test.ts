@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
 
+import { addressOctets } from "./address";
 import { answerCookie, isCookieLength } from "./cookies";
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "hex"));
 const reply = (secrets: string[], cookie: string, address: string, nowSeconds: number) => {
-  const answered = answerCookie(secrets.map(hex), hex(cookie), { address, nowSeconds });
+  const answered = answerCookie(secrets.map(hex), hex(cookie), {
+    address: addressOctets(address),
+    nowSeconds,
+  });
   return { ...answered, cookie: Buffer.from(answered.cookie).toString("hex") };
 };
 

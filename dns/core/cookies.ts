@@ -2,7 +2,6 @@
  * DNS cookies (RFC 7873) in the form that all servers of a zone can share (RFC 9018): who shows us
  * the cookie that we gave to their address is who they say they are.
  */
-import { parseIpv4, parseIpv6 } from "./address";
 import { sipHash24 } from "./siphash";
 
 const CLIENT_OCTETS = 8;
@@ -22,8 +21,8 @@ export const SECRET_OCTETS = 16;
 export type Secrets = readonly Uint8Array[];
 
 export interface Asked {
-  /** The asker's address. */
-  readonly address: string;
+  /** The asker's, four octets or sixteen. */
+  readonly address: Uint8Array;
   readonly nowSeconds: number;
 }
 
@@ -40,7 +39,7 @@ export const isCookieLength = (length: number): boolean =>
 
 /** What to answer to a well-formed COOKIE option. */
 export function answerCookie(secrets: Secrets, cookie: Uint8Array, asked: Asked): CookieReply {
-  const address = parseIpv4(asked.address) ?? parseIpv6(asked.address) ?? new Uint8Array();
+  const { address } = asked;
   const age = ageOf(secrets, cookie, address, asked.nowSeconds);
   const isValid = age !== undefined;
   // Only the first secret's cookies are given again: others would live as long as the clock lets them.

@@ -6,7 +6,6 @@
  * The table has a fixed size and never grows. Two classes in one slot take it from each other:
  * a flood takes its slot back at once, and who loses one starts afresh.
  */
-import { parseIpv6 } from "./address";
 import type { Name } from "./names";
 
 export type Verdict = "answer" | "slip" | "drop";
@@ -28,7 +27,8 @@ export interface RateLimits {
 
 /** What an answer is counted as, beside whom it goes to. */
 export interface Response {
-  readonly address: string;
+  /** Four octets, or sixteen. */
+  readonly address: Uint8Array;
   /** The name found, the wildcard, the cut, or for NXDOMAIN the zone: the same for random names. */
   readonly countedAs: Name;
   readonly rcode: number;
@@ -51,7 +51,6 @@ export class RateLimiter {
   readonly #limits: RateLimits;
   /** Side by side, so that a slot is one line of the processor's cache. */
   readonly #slots = new Float64Array(SLOTS * FIELDS);
-  readonly #address = new Uint8Array(16);
 
   constructor(limits: RateLimits) {
     this.#limits = limits;
@@ -59,12 +58,8 @@ export class RateLimiter {
 
   /** Count an answer, and say whether it is sent. */
   take({ address, countedAs, rcode }: Response, nowMs: number): Verdict {
-    const size = readAddress(address, this.#address);
-    for (const network of this.#limits.exempt) {
-      if (isIn(network, this.#address, size)) return "answer";
-    }
-    const prefix = size === 4 ? IPV4_PREFIX_OCTETS : IPV6_PREFIX_OCTETS;
-    const slot = this.#slotOf(prefix, countedAs, rcode, nowMs);
+    for (const network of this.#limits.exempt) if (isIn(network, address)) return "answer";
+    const slot = this.#slotOf(address, countedAs, rcode, nowMs);
     const tokens = this.#refill(slot, nowMs) - 1;
     const { perSecond } = this.#limits;
     this.#slots[slot + TOKENS] = Math.max(tokens, -perSecond * WINDOW_SECONDS);
@@ -74,13 +69,14 @@ export class RateLimiter {
     return limited % SLIP === 1 ? "slip" : "drop";
   }
 
-  #slotOf(prefix: number, name: Name, rcode: number, nowMs: number): number {
+  #slotOf(address: Uint8Array, name: Name, rcode: number, nowMs: number): number {
+    const prefix = address.length === 4 ? IPV4_PREFIX_OCTETS : IPV6_PREFIX_OCTETS;
     // Two hashes of FNV-1a's form with different multipliers, mixed at the end.
     let one = this.#limits.seed ^ rcode;
     let two = ~this.#limits.seed ^ rcode;
     for (let at = 0; at < prefix; at++) {
-      one = Math.imul(one ^ this.#address[at]!, 0x01000193);
-      two = Math.imul(two ^ this.#address[at]!, 0x5bd1e995);
+      one = Math.imul(one ^ address[at]!, 0x01000193);
+      two = Math.imul(two ^ address[at]!, 0x5bd1e995);
     }
     for (let at = 0; at < name.length; at++) {
       const octet = name.charCodeAt(at);
@@ -107,24 +103,8 @@ export class RateLimiter {
   }
 }
 
-/** Read an address into `octets`; how many it has. What is none is 0.0.0.0. */
-function readAddress(text: string, octets: Uint8Array): 4 | 16 {
-  if (text.includes(":")) {
-    octets.set(parseIpv6(text) ?? octets.fill(0));
-    return 16;
-  }
-  let index = 0;
-  octets.fill(0, 0, 4);
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x2e) index++;
-    else octets[index & 3] = octets[index & 3]! * 10 + code - 0x30;
-  }
-  return 4;
-}
-
-function isIn({ octets, bits }: Network, address: Uint8Array, size: number): boolean {
-  if (octets.length !== size) return false;
+function isIn({ octets, bits }: Network, address: Uint8Array): boolean {
+  if (octets.length !== address.length) return false;
   const whole = bits >> 3;
   for (let at = 0; at < whole; at++) if (octets[at] !== address[at]) return false;
   const rest = 8 - (bits & 7);

@@ -6,6 +6,7 @@ import { decode, query } from "../conformance/message";
 import { rcodeText, recordText } from "../conformance/rule";
 import { modelAnswer, type ModelRecord, type ModelZone } from "./__tests__/model";
 import { catalogOf, zoneChanges } from "./__tests__/zone-text";
+import { addressOctets } from "./address";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, respond, type Server } from "./respond";
 
 // Thousands of cases, on cores that are shared with others.
@@ -89,7 +90,7 @@ const sorted = (values: readonly string[]): string[] => [...values].sort();
 
 function ask(server: Server, octets: Buffer, transport: "udp" | "tcp") {
   const out = new Uint8Array(transport === "udp" ? MAX_UDP_OCTETS : MAX_TCP_OCTETS);
-  const asker = { transport, address: "192.0.2.1", nowMs: 0 };
+  const asker = { transport, address: addressOctets("192.0.2.1"), nowMs: 0 };
   const { length } = respond(server, octets, asker, out);
   const reply = Buffer.from(out.subarray(0, length));
   const message = decode(reply);

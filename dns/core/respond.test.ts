@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 
 import { decode } from "../conformance/message";
 import { catalogOf, wireName, zoneChanges } from "./__tests__/zone-text";
+import { addressOctets } from "./address";
 import type { Zones } from "./answer";
 import { CLASS, RCODE, TYPE } from "./codes";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, respond, type Server, type Transport } from "./respond";
@@ -70,7 +71,11 @@ const server: Server = {
   secrets: [Buffer.from("e5e973e5a6b2a43f48e7dc849e37bfcf", "hex")],
   limiter: undefined,
 };
-const asker = { transport: "udp" as Transport, address: "192.0.2.9", nowMs: 1_559_731_985_000 };
+const asker = {
+  transport: "udp" as Transport,
+  address: addressOctets("192.0.2.9"),
+  nowMs: 1_559_731_985_000,
+};
 
 function send(query: Uint8Array, transport: Transport = "udp") {
   const out = new Uint8Array(transport === "udp" ? MAX_UDP_OCTETS : MAX_TCP_OCTETS);

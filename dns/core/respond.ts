@@ -47,7 +47,8 @@ export interface Server {
 /** Who asks, how, and when. */
 export interface Asker {
   readonly transport: Transport;
-  readonly address: string;
+  /** Four octets, or sixteen. */
+  readonly address: Uint8Array;
   readonly nowMs: number;
 }
 

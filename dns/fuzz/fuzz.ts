@@ -1,6 +1,7 @@
 /** Feeds packets to the answerer, and holds whatever comes out against a reader of our own. */
 import { decode } from "../conformance/message";
 import { ZONES } from "../conformance/zones";
+import { addressOctets } from "../core/address";
 import { Catalog, type Change } from "../core/catalog";
 import { RCODE, typeCode } from "../core/codes";
 import type { RateLimiter } from "../core/rate-limit";
@@ -69,7 +70,7 @@ export function fuzz(server: Server, { seed, packets, onPacket }: FuzzOptions): 
   for (let index = 0; index < packets; index++) {
     const packet = nextPacket(random);
     const transport: Transport = random() < 0.8 ? "udp" : "tcp";
-    const address = `192.0.2.${index % 256}`;
+    const address = addressOctets(`192.0.2.${index % 256}`);
     try {
       isSigned(packet); // What the worker asks of each packet first.
       const asker = { transport, address, nowMs: index };
