@@ -1,5 +1,6 @@
 /** Changes of zones: decided on what the database holds, written together, answered at the end. */
 import { isAlias, isDerived } from "./checks";
+import { Challenges } from "./core/challenge";
 import { Draft, targetsOf } from "./core/draft";
 import { faultOfDraft } from "./core/integrity";
 import { formatName, type Name, parentOf } from "./core/names";
@@ -10,8 +11,8 @@ import { zones } from "./zones";
 export interface Edit {
   readonly zone: Name;
   readonly scope: store.Scope;
-  /** Changes the draft, or says why not. */
-  readonly edit: (draft: Draft, state: ZoneState) => Refusal | undefined;
+  /** Changes the draft and the DNS-01 values, or says why not. */
+  readonly edit: (draft: Draft, state: ZoneState, challenges: Challenges) => Refusal | undefined;
   /** Another base of the serial, for what the draft has become. */
   readonly rebase?: (draft: Draft, state: ZoneState) => number;
   /** Only judge it. */
@@ -31,15 +32,16 @@ export async function changeZone({
   let draft: Draft | undefined;
   const outcome = await store.changeZone(formatName(zone), scope, (state) => {
     draft = new Draft(zone, state.rows);
-    const challenged = new Set(state.challenged);
-    const hasChallenge = (name: Name): boolean => challenged.has(formatName(name));
-    const refused = edit(draft, state);
+    const challenges = new Challenges(state.challenges);
+    const hasChallenge = (name: Name): boolean => challenges.has(name);
+    const refused = edit(draft, state, challenges);
     if (refused) return refused;
-    const fault = faultOfDraft(draft, { hasChallenge, isDerived, isAlias });
+    const fault = challenges.fault() ?? faultOfDraft(draft, { hasChallenge, isDerived, isAlias });
     if (fault !== undefined) return refusal(fault);
     if (isDry) return { rows: [] };
     const base = rebase?.(draft, state);
-    return { rows: draft.changes(), ...(base === undefined ? {} : { base }) };
+    const changes = { rows: draft.changes(), challenges: challenges.changes() };
+    return base === undefined ? changes : { ...changes, base };
   });
   if (typeof outcome !== "number") return outcome;
   await zones().reach(outcome);

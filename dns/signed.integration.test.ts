@@ -17,6 +17,7 @@ import { joinOctets, type Message, readMessage } from "./core/message";
 import { nameOctets } from "./core/names";
 import { isNotifyAnswer } from "./core/notify";
 import { type Key, readTsig, sign, TSIG_ERROR, verify } from "./core/tsig";
+import { formatRdata } from "./core/rdata";
 import { instance } from "./instance";
 import { hmac } from "./keys";
 import { drain, start } from "./life";
@@ -270,18 +271,48 @@ describe("updates", () => {
       .filter((rrset) => rrset.name === name && rrset.type === "TXT")
       .flatMap(({ values }) => values);
 
+  const nsupdate = async (...lines: string[]): Promise<string> => {
+    const input = [`server 127.0.0.1 ${port()}`, `zone ${ZONE}`, ...lines, "send", ""].join("\n");
+    const output = await run("nsupdate", ["-y", yOf(all)], input);
+    return output === "" ? "NOERROR" : (/update failed: (\w+)/.exec(output)?.[1] ?? output);
+  };
+  /** TTL and data of the TXT records that are answered. */
+  const answered = (name: string): string[] => {
+    const rrset = instance().catalog.zoneOf(wireName(name))?.node(wireName(name))?.get(TYPE.TXT);
+    const texts = rrset?.rdatas.map((rdata) => `${rrset.ttl} ${formatRdata(TYPE.TXT, rdata)}`);
+    return (texts ?? []).toSorted();
+  };
+
   it("are answered at once, by policy, with a later serial", async () => {
     const name = `_acme-challenge.www.${ZONE}`;
     const before = serial();
     expect(await ask(update(name, "one"), keyOf(acme))).toEqual([RCODE.NOERROR, 0]);
     expect(await ask(update(name, "two"), keyOf(acme))).toEqual([RCODE.NOERROR, 0]);
     expect(serial()).toBeGreaterThan(before);
-    expect(await texts(name)).toEqual(['"one"', '"two"']);
+    expect(answered(name)).toEqual(['60 "one"', '60 "two"']);
+    // They end by themselves, so they are no records of the zone.
+    expect(await texts(name)).toEqual([]);
     expect(await ask(update(`www.${ZONE}`, "x"), keyOf(acme))).toEqual([RCODE.REFUSED, 0]);
     expect(await ask(update(name, "x"), keyOf(reader))).toEqual([RCODE.REFUSED, 0]);
     const unsigned = await overUdp(update(name, "x"));
     expect(readMessage(unsigned)!.header.flags & 0x780f).toBe((5 << 11) | RCODE.REFUSED);
-    expect(await texts(name)).toEqual(['"one"', '"two"']);
+    expect(answered(name)).toEqual(['60 "one"', '60 "two"']);
+  });
+
+  it.skipIf(!hasNsupdate)("of DNS-01 values are as those of records", async () => {
+    const name = `_acme-challenge.nsupdate.${ZONE}`;
+    expect(await nsupdate(`prereq nxdomain ${name}`, `update add ${name} 600 TXT a`)).toBe(
+      "NOERROR",
+    );
+    expect(await nsupdate(`update add ${name} 600 TXT b`)).toBe("NOERROR");
+    expect(await nsupdate(`prereq nxrrset ${name} TXT`, `update delete ${name}`)).toBe("YXRRSET");
+    const both = ["a", "b"].map((value) => `prereq yxrrset ${name} TXT ${value}`);
+    expect(await nsupdate(...both, `update delete ${name} TXT a`)).toBe("NOERROR");
+    expect(answered(name)).toEqual(['60 "b"']);
+    const alias = `update add ${name} 60 CNAME x.example.net.`;
+    expect(await nsupdate(alias)).toBe("REFUSED");
+    expect(await nsupdate(`update delete ${name} TXT`, alias)).toBe("NOERROR");
+    expect(answered(name)).toEqual([]);
   });
 
   it("of zones of others are NOTAUTH, outside of the zone NOTZONE", async () => {
@@ -293,11 +324,6 @@ describe("updates", () => {
   });
 
   it.skipIf(!hasNsupdate)("are made by nsupdate: prerequisites, additions, deletions", async () => {
-    const nsupdate = async (...lines: string[]): Promise<string> => {
-      const input = [`server 127.0.0.1 ${port()}`, `zone ${ZONE}`, ...lines, "send", ""].join("\n");
-      const output = await run("nsupdate", ["-y", yOf(all)], input);
-      return output === "" ? "NOERROR" : (/update failed: (\w+)/.exec(output)?.[1] ?? output);
-    };
     const name = `n.${ZONE}`;
     expect(await nsupdate(`prereq nxdomain ${name}`, `update add ${name} 60 TXT "a b" c`)).toBe(
       "NOERROR",

@@ -153,10 +153,26 @@ describe("challenges", () => {
     });
     await store.putChallenge({ ...at, value: "v" }, 60);
     const scope = { names: [at.name] };
-    await store.changeZone("store.test", scope, ({ challenged }) => {
-      expect(challenged).toEqual([at.name]);
+    await store.changeZone("store.test", scope, ({ challenges }) => {
+      expect(challenges).toEqual([{ name: at.name, value: "v" }]);
       return { code: "invalid", reason: "" };
     });
+  });
+
+  it("come and go with a change of the zone", async () => {
+    const scope = { names: [at.name] };
+    const before = (await store.changesAfter(0)).revision;
+    const values = async (): Promise<readonly Change[]> =>
+      byName((await store.changesAfter(before)).changes, at.name);
+    const put = ["v", "new"].map((value) => ({ name: at.name, value }));
+    await store.changeZone("store.test", scope, () => {
+      return { rows: [], challenges: { put, gone: [] } };
+    });
+    expect(await values()).toMatchObject([{ kind: "challenge", values: ["new", "v"] }]);
+    await store.changeZone("store.test", scope, () => {
+      return { rows: [], challenges: { put: [], gone: put.slice(0, 1) } };
+    });
+    expect(await values()).toMatchObject([{ kind: "challenge", values: ["new"] }]);
   });
 });
 

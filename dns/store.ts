@@ -1,6 +1,7 @@
 import type { Transaction } from "encore.dev/storage/sqldb";
 
 import type { Batch, Change } from "./core/catalog";
+import type { Challenge, Challenges } from "./core/challenge";
 import type { Row } from "./core/draft";
 import { db } from "./db";
 
@@ -93,8 +94,8 @@ export interface Scope {
 /** A zone as it stays until the change is written. */
 export interface ZoneState {
   readonly rows: readonly Row[];
-  /** Names with a DNS-01 value, of those in scope. */
-  readonly challenged: readonly string[];
+  /** DNS-01 values at the names in scope. */
+  readonly challenges: readonly Challenge[];
   readonly base: number;
   /** Of the last change; null for a zone that is not there yet. */
   readonly lastRevision: number | null;
@@ -105,6 +106,8 @@ export interface ZoneState {
 export interface ZoneChange {
   /** RRsets to write; without values: to take away. */
   readonly rows: readonly Row[];
+  /** DNS-01 values that come and go with it. */
+  readonly challenges?: ReturnType<Challenges["changes"]>;
   /** Another base of the serial. */
   readonly base?: number;
 }
@@ -122,13 +125,47 @@ export async function changeZone(
     const decided = decide(state);
     if ("code" in decided) return decided;
     const base = decided.base ?? state.base;
-    if (decided.rows.length === 0 && base === state.base) return revision;
+    const { put, gone } = decided.challenges ?? NO_CHALLENGES;
+    const isSame = decided.rows.length + put.length + gone.length === 0 && base === state.base;
+    if (isSame) return revision;
     await tx.exec`
       INSERT INTO zone (name, base, revision) VALUES (${zone}, ${base}, ${revision})
       ON CONFLICT (name) DO UPDATE SET base = excluded.base, revision = excluded.revision`;
     await writeRows(tx, { zone, rows: decided.rows, revision });
+    await writeChallenges(tx, { zone, revision, put, gone });
     return revision;
   });
+}
+
+const NO_CHALLENGES = { put: [], gone: [] };
+
+/** Clients that speak RFC 2136 clean up after themselves; this is for those that did not. */
+const UPDATED_CHALLENGE_HOURS = 24;
+
+interface ChallengeChanges {
+  readonly zone: string;
+  readonly revision: number;
+  readonly put: readonly Challenge[];
+  readonly gone: readonly Challenge[];
+}
+
+async function writeChallenges(
+  tx: Transaction,
+  { zone, revision, put, gone }: ChallengeChanges,
+): Promise<void> {
+  if (gone.length > 0) {
+    await tx.exec`
+      UPDATE challenge SET gone = true, revision = ${revision}
+      FROM jsonb_to_recordset(${JSON.stringify(gone)}::text::jsonb) AS old (name text, value text)
+      WHERE challenge.name = old.name AND challenge.value = old.value`;
+  }
+  if (put.length === 0) return;
+  await tx.exec`
+    INSERT INTO challenge (zone, name, value, expires_at, revision)
+    SELECT ${zone}, name, value, now() + make_interval(hours => ${UPDATED_CHALLENGE_HOURS}), ${revision}
+    FROM jsonb_to_recordset(${JSON.stringify(put)}::text::jsonb) AS fresh (name text, value text)
+    ON CONFLICT (name, value) DO UPDATE
+    SET expires_at = excluded.expires_at, gone = false, revision = excluded.revision`;
 }
 
 interface StateRequest {
@@ -152,10 +189,10 @@ async function readState(
     WHERE zone = ${zone} AND cardinality(record) > 0
       AND (${isWhole} OR name = ANY(${names})
         OR (${scope.withPointers ?? false} AND type IN (2, 15, 33)))`;
-  const challenged = await tx.queryAll<{ name: string }>`
-    SELECT DISTINCT name FROM challenge
+  const challenges = await tx.queryAll<Challenge>`
+    SELECT name, value FROM challenge
     WHERE zone = ${zone} AND NOT gone AND (${isWhole} OR name = ANY(${names}))`;
-  return { rows, challenged: challenged.map(({ name }) => name), ...head, revision };
+  return { rows, challenges, ...head, revision };
 }
 
 /** The seconds of now, so that a zone that is made anew has a later serial than it had before. */

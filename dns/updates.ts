@@ -2,6 +2,7 @@
 import log from "encore.dev/log";
 
 import { changeZone, refusal, scopeOf } from "./changes";
+import type { Challenges } from "./core/challenge";
 import { RCODE, TYPE } from "./core/codes";
 import type { Draft } from "./core/draft";
 import type { Message } from "./core/message";
@@ -33,9 +34,9 @@ export async function updateZone(message: Message, key: HeldKey): Promise<number
   });
   if (!isAllowed) return RCODE.REFUSED;
   let rcode: number = RCODE.REFUSED;
-  const edit = (draft: Draft, { challenged }: ZoneState) => {
-    rcode = prerequisitesFail(update, seenBy(draft, challenged));
-    if (rcode === RCODE.NOERROR) rcode = applyUpdate(draft, update);
+  const edit = (draft: Draft, _state: ZoneState, challenges: Challenges) => {
+    rcode = prerequisitesFail(update, seenBy(draft, challenges));
+    if (rcode === RCODE.NOERROR) rcode = applyUpdate({ draft, challenges }, update);
     if (rcode !== RCODE.NOERROR) return refusal("the update says so");
     // From here on only what the zone may not become stands against it.
     rcode = RCODE.REFUSED;
@@ -61,21 +62,22 @@ function scopeOfUpdate({ zone, prerequisites, changes }: Update) {
 }
 
 /** The draft, and what is answered at its names besides: addresses of repls, DNS-01 values. */
-function seenBy(draft: Draft, challenged: readonly string[]): Seen {
+function seenBy(draft: Draft, challenges: Challenges): Seen {
   const { catalog } = instance();
-  const others = new Set(challenged);
   const derived = (name: Name) => {
     return catalog.zoneOf(name)?.origin === draft.origin ? catalog.derived(name) : undefined;
   };
   return {
     types: (name) => {
-      const ofChallenge = others.has(formatName(name)) ? [TYPE.TXT] : [];
+      const ofChallenge = challenges.has(name) ? [TYPE.TXT] : [];
       return [...draft.types(name), ...(derived(name)?.keys() ?? []), ...ofChallenge];
     },
     values: (name, type) => {
       const rrset = derived(name)?.get(type);
       const values = rrset?.rdatas.map((rdata) => formatRdata(type, rdata));
-      return draft.get(name, type)?.values ?? values ?? [];
+      const own = draft.get(name, type)?.values ?? values ?? [];
+      if (type !== TYPE.TXT) return own;
+      return [...own, ...challenges.values(name).map((value) => `"${value}"`)];
     },
   };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { wireName } from "./__tests__/zone-text";
+import { Challenges } from "./challenge";
 import { RCODE, typeCode, typeName } from "./codes";
 import { Draft, type Row } from "./draft";
 import type { Message, WireRecord } from "./message";
@@ -69,7 +70,7 @@ function prerequisites(...texts: string[]): string {
 /** What changes, as rows; or the response code. */
 function changes(...texts: string[]): string[] {
   const draft = draftOf();
-  const rcode = applyUpdate(draft, read([], texts));
+  const rcode = applyUpdate({ draft, challenges: new Challenges([]) }, read([], texts));
   if (rcode !== 0) return [NAMES[rcode]!];
   return draft
     .changes()
@@ -157,5 +158,50 @@ describe("changes (RFC 2136 section 2.5)", () => {
   it("may not make an RRset too large", () => {
     const texts = Array.from({ length: 201 }, (_, i) => `b.example.org 5 IN TXT ${i}`);
     expect(changes(...texts)).toEqual(["REFUSED"]);
+  });
+});
+
+describe("TXT where DNS-01 values are", () => {
+  const name = "_acme-challenge.example.org";
+  const alias = row(`${name} CNAME elsewhere.example.net`);
+
+  function after(rows: readonly Row[], ...texts: string[]) {
+    const draft = new Draft(wireName("example.org"), [...zone, ...rows]);
+    const challenges = new Challenges([{ name, value: "old" }]);
+    expect(applyUpdate({ draft, challenges }, read([], texts))).toBe(RCODE.NOERROR);
+    const { put, gone } = challenges.changes();
+    const valuesOf = (some: typeof put): string[] => some.map(({ value }) => value);
+    return { put: valuesOf(put), gone: valuesOf(gone), rows: draft.changes().length };
+  }
+
+  it.each([
+    [["120 IN TXT a", "120 IN TXT b"], { put: ["a", "b"], gone: [], rows: 0 }],
+    [["0 NONE TXT old", "120 IN TXT a"], { put: ["a"], gone: ["old"], rows: 0 }],
+    [["0 ANY TXT", "120 IN TXT a"], { put: ["a"], gone: ["old"], rows: 0 }],
+    [["0 ANY ANY"], { put: [], gone: ["old"], rows: 0 }],
+    [["120 IN TXT a", "0 NONE TXT a", "0 NONE TXT b"], { put: [], gone: [], rows: 0 }],
+    [["0 ANY TXT", "120 IN TXT old"], { put: ["old"], gone: [], rows: 0 }],
+    [["0 ANY A"], { put: [], gone: [], rows: 0 }],
+    // No ACME client writes these: they are records like any other.
+    [['120 IN TXT "a" "b"'], { put: [], gone: [], rows: 1 }],
+    [['120 IN TXT "a\\"b"'], { put: [], gone: [], rows: 1 }],
+  ])("%j", (texts, expected) => {
+    expect(after([], ...texts.map((text) => `${name} ${text}`))).toEqual(expected);
+  });
+
+  it("goes with a record of the zone's own that says the same, and stays away from a CNAME", () => {
+    const own = row(`${name} TXT "old"`);
+    expect(after([own], `${name} 0 NONE TXT old`)).toEqual({ put: [], gone: ["old"], rows: 1 });
+    expect(after([alias], `${name} 5 IN TXT a`)).toEqual({ put: [], gone: [], rows: 0 });
+  });
+
+  it("has at most fifty values at a name", () => {
+    const challenges = new Challenges([]);
+    for (let i = 0; i < 50; i++) challenges.put(wireName(name), `${i}`);
+    expect(challenges.fault()).toBeUndefined();
+    challenges.put(wireName(name), "51");
+    expect(challenges.fault()).toMatch(/50 values already/);
+    challenges.remove(wireName(name), "0");
+    expect(challenges.fault()).toBeUndefined();
   });
 });

@@ -2,6 +2,7 @@
  * Dynamic updates (RFC 2136), pure: the message into what it asks for, and that onto a draft of the
  * zone. Written to be read beside section 3; numbers of sections are in the code.
  */
+import { type Challenges, challengeValue } from "./challenge";
 import { CLASS, isMetaType, OPCODE, RCODE, TYPE } from "./codes";
 import type { Draft } from "./draft";
 import type { Message, WireRecord } from "./message";
@@ -111,19 +112,34 @@ export function prerequisitesFail(update: Update, seen: Seen): number {
   return RCODE.NOERROR;
 }
 
-/** Carry the changes out on the draft, in order (section 3.4.2). REFUSED when what comes out may not stand. */
-export function applyUpdate(draft: Draft, update: Update): number {
-  for (const change of update.changes) applyOne(draft, change);
+/** What an update changes: the zone's records, and the DNS-01 values beside them. */
+export interface Drafted {
+  readonly draft: Draft;
+  readonly challenges: Challenges;
+}
+
+/** Carry the changes out, in order (section 3.4.2). REFUSED when what comes out may not stand. */
+export function applyUpdate({ draft, challenges }: Drafted, update: Update): number {
+  for (const change of update.changes) applyOne({ draft, challenges }, change);
   const isRight = draft.changes().every((row) => {
     return row.values.length === 0 || readRecords(row.type, row).ok;
   });
   return isRight ? RCODE.NOERROR : RCODE.REFUSED;
 }
 
-function applyOne(draft: Draft, change: UpdateRecord): void {
-  const { name, type } = change;
-  if (change.class === CLASS.IN) add(draft, change);
-  else if (change.class === CLASS_NONE) removeRecord(draft, change);
+const COVERS_TXT: readonly number[] = [TYPE.TXT, TYPE.ANY];
+
+function applyOne({ draft, challenges }: Drafted, change: UpdateRecord): void {
+  const { name, type, value } = change;
+  const challenge = challengeValue(name, type, value);
+  if (change.class === CLASS.IN) {
+    if (challenge === undefined) return add(draft, change);
+    if (!draft.types(name).includes(TYPE.CNAME)) challenges.put(name, challenge);
+    return;
+  }
+  if (challenge !== undefined) challenges.remove(name, challenge);
+  else if (change.class === CLASS_ANY && COVERS_TXT.includes(type)) challenges.clear(name);
+  if (change.class === CLASS_NONE) removeRecord(draft, change);
   else if (type === TYPE.ANY) for (const each of draft.types(name)) removeRrset(draft, name, each);
   else removeRrset(draft, name, type);
 }
