@@ -209,6 +209,8 @@ const answers: Readonly<Record<string, unknown>> = {
     ],
   },
   "POST /v1/dns/keys": { name: "certbot", algorithm: "hmac-sha256", secret: "c2VjcmV0" },
+  "PUT /v1/dns/challenges": { revision: 9, everywhere: false, missing: ["ns2-9"] },
+  "DELETE /v1/dns/challenges": { revision: 10, everywhere: true, missing: [] },
   "GET /v1/dns/secondaries": {
     items: [{ zone: "repl.test", address: "192.0.2.1:53", key: "ns2", heardSerial: 7 }],
   },
@@ -394,6 +396,16 @@ describe("keys", () => {
     expect([nothing.code, nothing.err]).toEqual([2, expect.stringContaining("could do nothing")]);
     await stele("secondaries add repl.test 192.0.2.1:53 ns2");
     expect(seen.at(-1)?.request).toBe("PUT /v1/dns/zones/repl.test/secondaries/192.0.2.1%3A53");
+  });
+});
+
+describe("DNS-01 values", () => {
+  it("are said to be answered, and by whom not yet", async () => {
+    const put = await stele("dns challenge put _acme-challenge.a.test v1 --ttl 60");
+    expect(JSON.parse(seen.at(-1)!.body)).toMatchObject({ value: "v1", ttlSeconds: 60 });
+    expect(put.out).toContain('_acme-challenge.a.test TXT "v1" is answered\nnot yet at: ns2-9');
+    const removed = await stele("dns challenge rm _acme-challenge.a.test v1");
+    expect(removed.out).toBe('_acme-challenge.a.test TXT "v1" is removed\n');
   });
 });
 

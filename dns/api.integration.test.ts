@@ -3,12 +3,14 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import * as dns from "./api";
 import * as challenges from "./api-challenges";
+import { instances } from "./api-instances";
 import * as domains from "./api-domains";
 import { catalogOf, lines, wireName } from "./core/__tests__/zone-text";
 import { answer } from "./core/answer";
 import { typeCode } from "./core/codes";
 import { instance } from "./instance";
 import { db } from "./db";
+import { deleteInstance, writeInstance } from "./store-instances";
 import { ensurePlatformZone, zones } from "./zones";
 
 const PLATFORM = "repl.localhost";
@@ -126,6 +128,34 @@ describe("challenges", () => {
     expect(ask(name, "TXT")).toEqual([]);
   });
 
+  it("come and go together in one change", async () => {
+    const put = await challenges.putChallenge({ name, value: "one", values: ["two", "one"] });
+    expect(put).toEqual({ revision: expect.any(Number), everywhere: true, missing: [] });
+    expect(ask(name, "TXT")).toEqual([`${name} 60 TXT "one"`, `${name} 60 TXT "two"`]);
+    await challenges.deleteChallenge({ name, values: ["one", "two"] });
+    expect(ask(name, "TXT")).toEqual([]);
+  });
+
+  it("say who does not answer them, when there is such an instance", async () => {
+    await writeInstance({ id: "silent", revision: 0, seq: 0, state: "{}" });
+    const put = await challenges.putChallenge({ name, value: "one", waitMs: 1 });
+    expect(put).toMatchObject({ everywhere: false, missing: ["silent"] });
+    expect(ask(name, "TXT")).toHaveLength(1);
+    const answered = challenges.deleteChallenge({ name, value: "one" });
+    await writeInstance({ id: "silent", revision: put.revision + 1, seq: 0, state: "{}" });
+    expect(await answered).toMatchObject({ everywhere: true, missing: [] });
+    await deleteInstance("silent");
+  });
+
+  it("are at most fifty at a name", async () => {
+    const values = Array.from({ length: 50 }, (_, i) => `v${i}`);
+    await challenges.putChallenge({ name, values });
+    await challenges.putChallenge({ name, values });
+    await expect(challenges.putChallenge({ name, value: "w" })).rejects.toThrow(/51 values/);
+    await challenges.deleteChallenge({ name, values });
+    await expect(challenges.deleteChallenge({ name })).rejects.toThrow(/expected a value/);
+  });
+
   it.each([
     ["some.repl.localhost", "v", /must begin with/],
     ["_acme-challenge.example.org", "v", /no zone of ours/],
@@ -240,7 +270,15 @@ describe("domains", () => {
 
 describe("instances", () => {
   it("say what they answer, and that they do not wait longer than asked", async () => {
-    const { items } = await dns.instances({ seq: 1_000_000, waitMs: 1 });
-    expect(items).toMatchObject([{ listening: [], queries: 0, rcodes: [] }]);
+    const id = instance().id;
+    for (const wait of [undefined, "all" as const]) {
+      const now = await instances({ seq: 1_000_000, waitMs: 1, ...(wait && { wait }) });
+      expect(now).toMatchObject({ everywhere: false, missing: [id] });
+      expect(now.items).toMatchObject([
+        { instanceId: id, alive: true, listening: [], queries: 0, rcodes: [], logAgeSeconds: null },
+      ]);
+      expect(now.items[0]!.zonesAgeSeconds).toBeGreaterThanOrEqual(0);
+    }
+    expect(await instances({ wait: "all" })).toMatchObject({ everywhere: true, missing: [] });
   });
 });

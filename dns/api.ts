@@ -1,17 +1,14 @@
 import { APIError, api } from "encore.dev/api";
-import type { Max, MaxLen, Min } from "encore.dev/validate";
+import type { MaxLen } from "encore.dev/validate";
 
 import { untilDrained } from "../shared/hosting";
 import { changeZone, scopeOf } from "./changes";
 import { need, needDone } from "./checks";
 import { TYPE, typeName } from "./core/codes";
-import { queriesOver, TRANSPORTS } from "./core/counters";
 import type { Draft, Records } from "./core/draft";
 import { formatName, type Name } from "./core/names";
 import { readOwnerName, readRecords, readType, readZoneName } from "./core/rules";
 import { instance } from "./instance";
-import { formatAddress } from "./protocol";
-import { config } from "./settings";
 import * as store from "./store";
 import { zones, zoneSeed } from "./zones";
 
@@ -162,89 +159,6 @@ export const listRrsets = api(
 
 function toRrset({ type, ...row }: store.RrsetRow): Rrset {
   return { ...row, type: typeName(type) };
-}
-
-interface InstancesRequest {
-  /** Answer when this sequence of the placement log is answered everywhere. */
-  seq?: number & Min<0>;
-  /** How long to wait for it. */
-  waitMs?: number & (Min<0> & Max<30000>);
-}
-
-/** How often a response code was given. */
-export interface RcodeCount {
-  rcode: number;
-  count: number;
-}
-
-/** One process that answers. */
-export interface DnsInstance {
-  instanceId: string;
-  /** Sequence of the placement log that its answers show. */
-  seq: number;
-  /** `127.0.0.1:5300`, over UDP and TCP. */
-  listening: string[];
-  /** Serial of the platform zone. */
-  serial: number;
-  queries: number;
-  udpQueries: number;
-  tcpQueries: number;
-  tlsQueries: number;
-  httpsQueries: number;
-  tcpConnections: number;
-  /** Connections that were refused at a limit. */
-  tcpRefused: number;
-  dropped: number;
-  truncated: number;
-  /** Answers that rate limiting truncated. */
-  slipped: number;
-  /** Queries that rate limiting left unanswered. */
-  limited: number;
-  rcodes: RcodeCount[];
-  /** Workers that died in a row. */
-  deaths: number;
-}
-
-interface InstanceList {
-  items: DnsInstance[];
-}
-
-/** What the answering processes know and do. */
-export const instances = api(
-  { expose: true, auth: true, method: "GET", path: "/v1/dns/instances" },
-  async ({ seq, waitMs }: InstancesRequest): Promise<InstanceList> => {
-    await instance().waitFor(seq ?? 0, waitMs ?? 0);
-    return { items: [thisInstance()] };
-  },
-);
-
-function thisInstance(): DnsInstance {
-  const { id, answerer, answeredSeq } = instance();
-  const { totals } = answerer;
-  const [udpQueries, tcpQueries, tlsQueries, httpsQueries] = TRANSPORTS.map((transport) =>
-    queriesOver(totals, transport),
-  ) as [number, number, number, number];
-  return {
-    instanceId: id,
-    seq: answeredSeq,
-    listening: answerer.listening.map(formatAddress),
-    serial: allZones().find(({ name }) => name === config().zone)?.serial ?? 0,
-    queries: udpQueries + tcpQueries + tlsQueries + httpsQueries,
-    udpQueries,
-    tcpQueries,
-    tlsQueries,
-    httpsQueries,
-    tcpConnections: totals.connections,
-    tcpRefused: totals.connectionsRefused,
-    dropped: Object.values(totals.drops).reduce((sum, count) => sum + count, 0),
-    truncated: totals.truncated,
-    slipped: totals.slipped,
-    limited: totals.limited,
-    rcodes: totals.rcodes
-      .map((count, rcode) => ({ rcode, count }))
-      .filter(({ count }) => count > 0),
-    deaths: answerer.deaths,
-  };
 }
 
 /** Stays pending until this service has drained, so that the process is not ended before. */

@@ -1,4 +1,5 @@
 /** What this process knows and answers: memory in the main thread, and the threads it feeds. */
+import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 
 import log from "encore.dev/log";
@@ -25,13 +26,18 @@ export interface InstanceOptions {
 }
 
 export class Instance {
-  readonly id = `${hostname()}-${process.pid}`;
+  /** Of this process alone: in a container the one before it had the same pid. */
+  readonly id = `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
   readonly catalog: Catalog;
   readonly guard: Guard;
   readonly snapshot = new Snapshot();
   readonly answerer: Answerer;
   /** Called after each batch that came into memory. */
   onChange: () => void = () => undefined;
+  /** Called when answers show more of the placement log than before. */
+  onAnswered: () => void = () => undefined;
+  /** When answers showed all of the placement log, as far as is known. */
+  logLevelAt: number | undefined;
   /** Answers signed messages; nobody does before the start. */
   answerSigned: AnswererOptions["answerSigned"] | undefined;
   #answeredSeq = 0;
@@ -70,6 +76,7 @@ export class Instance {
     this.answerer.apply(batch);
     this.#answeredSeq = Math.max(this.#answeredSeq, this.snapshot.seq);
     for (const wake of this.#waiting) wake();
+    this.onAnswered();
   }
 
   /** Resolves when answers show `seq`, or after `waitMs`. */

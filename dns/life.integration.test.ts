@@ -152,6 +152,44 @@ describe("an instance", () => {
     expect(await ask(third, HOST)).toEqual(["192.0.2.9"]);
   });
 
+  it("has a DNS-01 value answered by all instances when the call returns", async () => {
+    const one = await load();
+    const [api, { instances }] = [
+      await import("./api-challenges"),
+      await import("./api-instances"),
+    ];
+    await one.start();
+    const other = await load();
+    await other.start();
+    const name = "_acme-challenge.life.demo.repl.localhost";
+    const put = await api.putChallenge({ name, values: ["a", "b"] });
+    expect(put).toMatchObject({ everywhere: true, missing: [] });
+    for (const each of [one, other]) expect(await ask(each, name, "TXT")).toHaveLength(2);
+    const listening = async () =>
+      (await instances({ wait: "all" })).items.map((item) => item.listening.length);
+    await expect.poll(listening).toEqual([1, 1]);
+    const { items } = await instances({});
+    expect(items.map(({ revision }) => revision)).toEqual([put.revision, put.revision]);
+    await other.drain(1_000);
+    expect((await instances({ wait: "all" })).items).toHaveLength(1);
+    expect(await api.deleteChallenge({ name, values: ["a", "b"] })).toMatchObject({ missing: [] });
+  });
+
+  it("knows when all instances answer an entry of the log", async () => {
+    const one = await load();
+    const { instances } = await import("./api-instances");
+    await one.start();
+    const other = await load();
+    await other.start();
+    await clusters.setCluster({ id: "life-east", ingress: ["192.0.2.20"] }, token);
+    await one.kick();
+    const seq = (await instances({})).items[0]!.seq;
+    const waited = instances({ seq, wait: "all", waitMs: 20_000 });
+    await other.kick();
+    expect(await waited).toMatchObject({ everywhere: true, missing: [] });
+    expect(await ask(other, HOST)).toEqual(["192.0.2.20"]);
+  });
+
   it("goes on answering while the database is away, and copies the log when it is back", async () => {
     const fourth = await load();
     const store = await import("./store");

@@ -17,7 +17,9 @@ import { config } from "./settings";
 import { secondaries } from "./secondaries";
 import { answerSigned } from "./signed";
 import { readSnapshot, SnapshotWriter, type StoredSnapshot } from "./snapshot-file";
+import { registry, stateOfThis } from "./state";
 import * as store from "./store";
+import { SHOWN_CHANNEL } from "./store-instances";
 import { startSweep, type Sweep } from "./sweep";
 import { batchOf, LogCopy, type OnState, type ReadRequest, Tail } from "./tail";
 import { ensurePlatformZone, zones } from "./zones";
@@ -31,13 +33,15 @@ const TAIL_TIMEOUT_MS = 15_000;
 const CATCH_UP_MS = 300;
 /** TCP askers get so long to finish; UDP has nothing to finish. */
 const CLOSE_GRACE_MS = 500;
+/** A database that does not take our leave: the others find that out by themselves. */
+const LEAVE_MS = 500;
 
 const fromDatabase = outbound("the dns database", { timeoutMs: LOAD_TIMEOUT_MS });
 const fromClusters = outbound("clusters", { timeoutMs: TAIL_TIMEOUT_MS });
 
 let tail: Tail | undefined;
 let copy: LogCopy | undefined;
-let listener: Listener | undefined;
+let listeners: Listener[] = [];
 let sweep: Sweep | undefined;
 let writer: SnapshotWriter | undefined;
 /** The database that memory is a copy of; unknown until either copy was read. */
@@ -84,7 +88,11 @@ export async function start(): Promise<void> {
   await isBundled;
   follow();
   await Promise.race([tail!.caughtUp, new Promise((done) => setTimeout(done, CATCH_UP_MS))]);
+  const joined = join();
+  // Without the database nobody can change anything, nor wait for us.
+  if (!isFromDisk) await joined;
   await openSockets();
+  void registry().refresh();
 }
 
 async function load(stored: StoredSnapshot | undefined): Promise<void> {
@@ -154,14 +162,35 @@ function follow(): void {
     read: readLog,
     position: () => snapshot.seq,
     onEntries: takeEntries,
+    onLevel: (at) => (instance().logLevelAt = at),
     onState: stateOf("following the placement log"),
   });
   tail.start();
-  listener = listen(store.connectionString(), store.CHANNEL, {
-    onNotify: () => void refresh(),
-    onConnect: () => void refresh(),
-  });
+  const change = { onNotify: () => void refresh(), onConnect: () => void refresh() };
+  const shown = {
+    onNotify: (message: string) => registry().hear(message),
+    onConnect: () => void registry().refresh(),
+  };
+  listeners = [
+    listen(store.connectionString(), store.CHANNEL, change),
+    listen(store.connectionString(), SHOWN_CHANNEL, shown),
+  ];
   sweep = startSweep();
+}
+
+/**
+ * Take a place among the instances before anything is answered: whoever changes something from here
+ * on waits for us, and what was changed before is read.
+ */
+async function join(): Promise<void> {
+  instance().onAnswered = () => registry().advance();
+  zones().onRevision = () => registry().advance();
+  const onRevision = (revision: number): void => {
+    // A notification was lost.
+    if (!zones().meets(revision)) void refresh();
+  };
+  await registry().join(() => JSON.stringify(stateOfThis()), onRevision);
+  await Promise.race([refresh(), new Promise((done) => setTimeout(done, LOAD_TIMEOUT_MS))]);
 }
 
 /** Into the answers first, into our database after. */
@@ -222,5 +251,6 @@ export async function drain(deadlineMs: number): Promise<void> {
   secondaries().stop();
   tail?.stop();
   await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));
-  await Promise.all([writer?.flush(), copy?.stop(), listener?.close()]);
+  await registry().leave(LEAVE_MS);
+  await Promise.all([writer?.flush(), copy?.stop(), ...listeners.map((one) => one.close())]);
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Change } from "./core/catalog";
 import { db } from "./db";
 import * as store from "./store";
+import * as challengeStore from "./store-challenges";
 import * as domainStore from "./store-domain";
 
 const soa = "ns1.store.test hostmaster.store.test 0 3600 600 86400 60";
@@ -125,21 +126,21 @@ describe("challenges", () => {
 
   it("stand beside each other and go one by one", async () => {
     const before = (await store.changesAfter(0)).revision;
-    await store.putChallenge({ ...at, value: "one" }, 60);
-    await store.putChallenge({ ...at, value: "two" }, 60);
-    await store.putChallenge({ ...at, value: "two" }, 60);
+    await challengeStore.putChallenge({ ...at, values: ["one"] }, 60);
+    await challengeStore.putChallenge({ ...at, values: ["two"] }, 60);
+    await challengeStore.putChallenge({ ...at, values: ["two"] }, 60);
     const both = byName((await store.changesAfter(before)).changes, at.name);
     expect(both).toMatchObject([{ kind: "challenge", values: ["one", "two"] }]);
-    await store.deleteChallenge(at.name, "one");
-    const revision = await store.deleteChallenge(at.name, "two");
+    await challengeStore.deleteChallenge(at.name, ["one"]);
+    const revision = await challengeStore.deleteChallenge(at.name, ["two"]);
     const none = byName((await store.changesAfter(before)).changes, at.name);
     expect(none).toMatchObject([{ kind: "challenge", values: [], revision }]);
   });
 
   it("expire", async () => {
-    await store.putChallenge({ ...at, value: "short" }, 0.001);
-    await expect.poll(() => store.expireChallenges()).toBeTypeOf("number");
-    expect(await store.expireChallenges()).toBeUndefined();
+    await challengeStore.putChallenge({ ...at, values: ["short"] }, 0.001);
+    await expect.poll(() => challengeStore.expireChallenges()).toBeTypeOf("number");
+    expect(await challengeStore.expireChallenges()).toBeUndefined();
     const now = byName((await store.changesAfter(0)).changes, at.name);
     expect(now).toMatchObject([{ values: [] }]);
   });
@@ -148,10 +149,10 @@ describe("challenges", () => {
     const name = "_acme-challenge.alias";
     await put(name, ["x.example"], 5);
     const place = { zone: "store.test", name: key(name).name };
-    expect(await store.putChallenge({ ...place, value: "v" }, 60)).toMatchObject({
+    expect(await challengeStore.putChallenge({ ...place, values: ["v"] }, 60)).toMatchObject({
       code: "invalid",
     });
-    await store.putChallenge({ ...at, value: "v" }, 60);
+    await challengeStore.putChallenge({ ...at, values: ["v"] }, 60);
     const scope = { names: [at.name] };
     await store.changeZone("store.test", scope, ({ challenges }) => {
       expect(challenges).toEqual([{ name: at.name, value: "v" }]);

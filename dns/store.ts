@@ -7,11 +7,6 @@ import { db } from "./db";
 
 /** A page of the API; there is no paging yet, and a list must end somewhere. */
 const MAX_LIST = 10_000;
-/** A name that many certificates are ordered for at once; each value waits for its validation. */
-const MAX_CHALLENGES_OF_NAME = 50;
-/** How long readers may be away and still hear that a challenge is gone. */
-const GONE_KEPT_HOURS = 24;
-
 /** Tells other instances, and our own, that zones changed. */
 export const CHANNEL = "dns_changed";
 
@@ -26,7 +21,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
-async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
   const tx = await db.begin();
   try {
     const result = await work(tx);
@@ -39,7 +34,7 @@ async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<
 }
 
 /** Takes the next revision, and the turn: the next writer waits until this one commits. */
-async function nextRevision(tx: Transaction): Promise<number> {
+export async function nextRevision(tx: Transaction): Promise<number> {
   const row = await tx.queryRow<{ revision: number }>`
     UPDATE zone_clock SET revision = revision + 1 RETURNING revision`;
   await tx.exec`SELECT pg_notify(${CHANNEL}, ${""})::text AS notified`;
@@ -220,10 +215,6 @@ async function writeRows(
   }
 }
 
-async function touchZone(tx: Transaction, zone: string, revision: number): Promise<void> {
-  await tx.exec`UPDATE zone SET revision = ${revision} WHERE name = ${zone}`;
-}
-
 export async function findRrset({ zone, name, type }: RrsetKey): Promise<RrsetRow | null> {
   return db.queryRow<RrsetRow>`
     SELECT zone, name, type, ttl, record AS "values" FROM rrset
@@ -251,82 +242,6 @@ export async function listRrsets(zone: string): Promise<RrsetRow[]> {
     SELECT zone, name, type, ttl, record AS "values" FROM rrset
     WHERE zone = ${zone} AND cardinality(record) > 0
     ORDER BY name, type LIMIT ${MAX_LIST}`;
-}
-
-// Challenges.
-
-export interface ChallengeRow {
-  readonly zone: string;
-  readonly name: string;
-  readonly value: string;
-}
-
-/** Add a value for `ttlSeconds`; the others of the name stay. The revision to wait for. */
-export async function putChallenge(
-  { zone, name, value }: ChallengeRow,
-  ttlSeconds: number,
-): Promise<Refusal | number> {
-  return inTransaction(async (tx) => {
-    const revision = await nextRevision(tx);
-    const refusal = await challengeRefusal(tx, { zone, name, value });
-    if (refusal) return refusal;
-    await tx.exec`
-      INSERT INTO challenge (zone, name, value, expires_at, revision)
-      VALUES (${zone}, ${name}, ${value}, now() + make_interval(secs => ${ttlSeconds}), ${revision})
-      ON CONFLICT (name, value) DO UPDATE
-      SET expires_at = excluded.expires_at, gone = false, revision = excluded.revision`;
-    await touchZone(tx, zone, revision);
-    return revision;
-  });
-}
-
-async function challengeRefusal(
-  tx: Transaction,
-  { zone, name, value }: ChallengeRow,
-): Promise<Refusal | undefined> {
-  const row = await tx.queryRow<{ alias: boolean; others: number }>`
-    SELECT
-      EXISTS (SELECT 1 FROM rrset WHERE zone = ${zone} AND name = ${name} AND type = 5
-        AND cardinality(record) > 0) AS alias,
-      (SELECT count(*) FROM challenge
-        WHERE name = ${name} AND value <> ${value} AND NOT gone) AS others`;
-  if (row?.alias) {
-    return { code: "invalid", reason: `"${name}" has a CNAME, which is alone (RFC 1034 3.6.2)` };
-  }
-  if ((row?.others ?? 0) < MAX_CHALLENGES_OF_NAME) return undefined;
-  return { code: "invalid", reason: `"${name}" has ${MAX_CHALLENGES_OF_NAME} values already` };
-}
-
-/** Take a value away; one that is not there is no error. */
-export async function deleteChallenge(name: string, value: string): Promise<number> {
-  return inTransaction(async (tx) => {
-    const revision = await nextRevision(tx);
-    await tx.exec`
-      WITH ended AS (
-        UPDATE challenge SET gone = true, revision = ${revision}
-        WHERE name = ${name} AND value = ${value} AND NOT gone RETURNING zone)
-      UPDATE zone SET revision = ${revision} FROM ended WHERE zone.name = ended.zone`;
-    return revision;
-  });
-}
-
-/** End what has expired. The revision to wait for, or undefined when nothing has. */
-export async function expireChallenges(): Promise<number | undefined> {
-  const due = await db.queryRow`
-    SELECT 1 AS due FROM challenge WHERE expires_at < now() AND NOT gone LIMIT 1`;
-  if (!due) return undefined;
-  return inTransaction(async (tx) => {
-    const revision = await nextRevision(tx);
-    await tx.exec`
-      WITH ended AS (
-        UPDATE challenge SET gone = true, revision = ${revision}
-        WHERE expires_at < now() AND NOT gone RETURNING zone)
-      UPDATE zone SET revision = ${revision} FROM ended WHERE zone.name = ended.zone`;
-    await tx.exec`
-      DELETE FROM challenge
-      WHERE gone AND expires_at < now() - make_interval(hours => ${GONE_KEPT_HOURS})`;
-    return revision;
-  });
 }
 
 // What instances read: changes of zones by revision, and the copy of the placement log.

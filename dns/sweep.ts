@@ -2,7 +2,7 @@
 import log from "encore.dev/log";
 
 import { settle } from "./domains";
-import * as store from "./store";
+import { expireChallenges } from "./store-challenges";
 import { claimDue, forgetOld } from "./store-domain";
 import { zones } from "./zones";
 
@@ -13,7 +13,7 @@ export interface Sweep {
 }
 
 async function sweepOnce(): Promise<void> {
-  const revision = await store.expireChallenges();
+  const revision = await expireChallenges();
   if (revision !== undefined) await zones().reach(revision);
   await Promise.all((await claimDue()).map(settle));
   await forgetOld();

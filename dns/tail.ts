@@ -59,6 +59,8 @@ export interface TailOptions {
   readonly position: () => number;
   /** New entries, in order, each once. */
   readonly onEntries: (entries: readonly LogEntry[]) => void;
+  /** Told when memory was level with the log. */
+  readonly onLevel?: (at: number) => void;
   readonly onState: OnState;
 }
 
@@ -114,6 +116,7 @@ export class Tail {
   }
 
   async #readOnce(waitMs: number): Promise<number> {
+    const askedAt = performance.now();
     const entries = await this.#options.read({
       after: this.#options.position(),
       waitMs,
@@ -122,6 +125,9 @@ export class Tail {
     // Another read may have been faster; between this line and memory nothing waits.
     const news = entries.filter(({ seq }) => seq > this.#options.position());
     if (news.length > 0 && !this.#isStopped) this.#options.onEntries(news);
+    // An empty answer of a long poll says how it was when the poll began, and no more.
+    const levelAt = entries.length > 0 ? performance.now() : askedAt;
+    if (entries.length < LIMIT) this.#options.onLevel?.(levelAt);
     return entries.length;
   }
 }

@@ -14,12 +14,32 @@ export class ZoneReader {
   readonly #instance: Pick<Instance, "apply" | "snapshot">;
   readonly #read: typeof store.changesAfter;
   #revision = 0;
+  #levelAt: number | undefined;
+  /** Called when answers show a later revision. */
+  onRevision: () => void = () => undefined;
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
   constructor(into: Pick<Instance, "apply" | "snapshot">, read = store.changesAfter) {
     this.#instance = into;
     this.#read = read;
+  }
+
+  /** Answers show everything up to here. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** When they were last known to show everything. */
+  get levelAt(): number | undefined {
+    return this.#levelAt;
+  }
+
+  /** Whether answers show all of a database that knows this revision. */
+  meets(revision: number): boolean {
+    const isLevel = revision <= this.#revision;
+    if (isLevel) this.#levelAt = performance.now();
+    return isLevel;
   }
 
   /** Bring everything that is committed now into the answers. Calls while one reads share the next. */
@@ -40,7 +60,10 @@ export class ZoneReader {
   async #readOnce(): Promise<void> {
     const { changes, revision } = await this.#read(this.#instance.snapshot.revision);
     if (changes.length > 0) this.#instance.apply({ changes, seq: 0 });
+    const isLater = revision > this.#revision;
     this.#revision = Math.max(this.#revision, revision);
+    this.#levelAt = performance.now();
+    if (isLater) this.onRevision();
   }
 }
 

@@ -70,9 +70,8 @@ describe("names", () => {
 
   it("answers several challenge values at once, and forgets them when told", async () => {
     const name = `_acme-challenge.${hello.host}`;
-    for (const value of ["one", "two"]) {
-      await platform.api("POST", "/v1/dns/challenges", { name, value });
-    }
+    const put = await platform.api("PUT", "/v1/dns/challenges", { name, values: ["one", "two"] });
+    expect(put).toMatchObject({ everywhere: true, missing: [] });
     expect((await ask(name, "TXT")).toSorted()).toEqual(["one", "two"]);
     await platform.api("DELETE", `/v1/dns/challenges?name=${name}&value=one`);
     expect(await ask(name, "TXT")).toEqual(["two"]);

@@ -1,4 +1,5 @@
 import type { Command } from "../command";
+import type { Context } from "../context";
 import { usage } from "../failure";
 
 const CHALLENGE = [
@@ -6,6 +7,15 @@ const CHALLENGE = [
   { name: "value", doc: "what the certificate authority looks for", verbatim: true },
 ];
 const MAX_TTL_SECONDS = 86_400;
+
+interface Outcome {
+  readonly everywhere: boolean;
+  /** Name servers that had not said in time that they answer by the change. */
+  readonly missing: readonly string[];
+}
+
+const lateLine = ({ paint }: Context, { missing }: Outcome): string =>
+  missing.length === 0 ? "" : `\n${paint.yellow("not yet at")}: ${missing.join(", ")}`;
 
 const challengePut: Command = {
   name: "dns challenge put",
@@ -15,7 +25,8 @@ const challengePut: Command = {
     ttl: { value: "seconds", default: "3600", doc: "how long it stays if nobody removes it" },
   },
   more: [
-    "  Answered when it returns. As certbot's hooks, in quotes, for a name and its wildcard at once:",
+    "  Every name server answers it when it returns, but for those that it names.",
+    "  As certbot's hooks, in quotes, for a name and its wildcard at once:",
     "    --manual-auth-hook    'stele dns challenge put _acme-challenge.$CERTBOT_DOMAIN $CERTBOT_VALIDATION'",
     "    --manual-cleanup-hook 'stele dns challenge rm _acme-challenge.$CERTBOT_DOMAIN $CERTBOT_VALIDATION'",
   ].join("\n"),
@@ -25,8 +36,10 @@ const challengePut: Command = {
     if (ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
       throw usage(`--ttl ${ttlSeconds}: 1 to ${MAX_TTL_SECONDS} seconds are expected`);
     }
-    await context.api.post("/v1/dns/challenges", { name, value, ttlSeconds });
-    context.result({ name, value, ttlSeconds }, () => `${name} TXT "${value}" is answered`);
+    const body = { name, value, ttlSeconds };
+    const outcome = await context.api.put<Outcome>("/v1/dns/challenges", body);
+    const late = lateLine(context, outcome);
+    context.result({ ...body, ...outcome }, () => `${name} TXT "${value}" is answered${late}`);
   },
 };
 
@@ -37,8 +50,11 @@ const challengeRm: Command = {
   run: async (input, context) => {
     const [name, value] = [input.arg("name"), input.arg("value")];
     const query = new URLSearchParams({ name, value });
-    await context.api.delete(`/v1/dns/challenges?${query.toString()}`);
-    context.result({ removed: { name, value } }, () => `${name} TXT "${value}" is removed`);
+    const route = `/v1/dns/challenges?${query.toString()}`;
+    const outcome = await context.api.delete<Outcome>(route);
+    const late = lateLine(context, outcome);
+    const removed = { removed: { name, value }, ...outcome };
+    context.result(removed, () => `${name} TXT "${value}" is removed${late}`);
   },
 };
 
