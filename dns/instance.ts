@@ -5,8 +5,9 @@ import { hostname } from "node:os";
 import log from "encore.dev/log";
 
 import { startWorker } from "../shared/worker";
-import { type Batch, Catalog, type CatalogOptions } from "./core/catalog";
-import { Snapshot } from "./core/snapshot";
+import type { Batch, Catalog, CatalogOptions } from "./core/catalog";
+import { Memory } from "./core/memory";
+import type { Snapshot } from "./core/snapshot";
 import { guard } from "./guard";
 import { Answerer, type AnswererOptions } from "./listen";
 import {
@@ -28,35 +29,42 @@ export interface InstanceOptions {
 export class Instance {
   /** Of this process alone: in a container the one before it had the same pid. */
   readonly id = `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
-  readonly catalog: Catalog;
   readonly guard: Guard;
-  readonly snapshot = new Snapshot();
   readonly answerer: Answerer;
   /** Called after each batch that came into memory. */
-  onChange: () => void = () => undefined;
+  onChange: (batch: Batch) => void = () => undefined;
   /** Called when answers show more of the placement log than before. */
   onAnswered: () => void = () => undefined;
   /** When answers showed all of the placement log, as far as is known. */
   logLevelAt: number | undefined;
   /** Answers signed messages; nobody does before the start. */
   answerSigned: AnswererOptions["answerSigned"] | undefined;
+  #memory: Memory;
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor({ catalog, guard, encrypted, addresses }: InstanceOptions) {
-    this.catalog = new Catalog(catalog);
+    this.#memory = new Memory(catalog);
     this.guard = guard;
     this.answerer = new Answerer({
       catalog,
       guard,
       encrypted,
       addresses,
-      snapshot: () => this.snapshot.batch(),
+      snapshot: () => this.#memory.whole(),
       startWorker,
       answerSigned: (asked) => this.answerSigned?.(asked),
       onEncrypted: logEncrypted,
       onDeath: (reason) => log.error("an answering thread died and is replaced", { reason }),
     });
+  }
+
+  get catalog(): Catalog {
+    return this.#memory.catalog;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#memory.snapshot;
   }
 
   /** Sequence of the placement log that our answers show. */
@@ -66,13 +74,22 @@ export class Instance {
 
   /** Take a batch into memory; it is answered when this returns. */
   apply(batch: Batch): void {
-    this.snapshot.apply(batch);
     try {
-      this.catalog.apply(batch);
+      this.#memory.apply(batch);
     } catch (error) {
       log.error(error, "cannot take a change into memory");
     }
-    this.onChange();
+    this.#answer(batch);
+  }
+
+  /** Another memory takes the place of what was known; it is answered when this returns. */
+  replace(memory: Memory): void {
+    this.#memory = memory;
+    this.#answer(memory.whole());
+  }
+
+  #answer(batch: Batch): void {
+    this.onChange(batch);
     this.answerer.apply(batch);
     this.#answeredSeq = Math.max(this.#answeredSeq, this.snapshot.seq);
     for (const wake of this.#waiting) wake();

@@ -1,5 +1,5 @@
 import { createSocket } from "node:dgram";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -10,10 +10,25 @@ import { clusters } from "~encore/clients";
 import type { Answerer } from "./listen";
 
 /** Whether the database answers; the rest of the store stays as it is. */
-const database = vi.hoisted(() => ({ isAway: false, refusals: 0 }));
+const database = vi.hoisted(() => ({
+  isAway: false,
+  refusals: 0,
+  /** What of its answers does not come. */
+  failsIn: "",
+  isLogAway: false,
+}));
+vi.mock("~encore/clients", async (importOriginal) => {
+  const original: { clusters: Record<string, unknown> } = await importOriginal();
+  const tail = original.clusters["tail"] as (...args: unknown[]) => unknown;
+  const breakable = (...args: unknown[]) => {
+    if (database.isLogAway) throw new Error("the log is away");
+    return tail(...args);
+  };
+  return { ...original, clusters: { ...original.clusters, tail: breakable } };
+});
 vi.mock("./store", async (importOriginal) => {
   const store: Record<string, unknown> = await importOriginal();
-  const breakable = ["zoneExists", "changesAfter", "loadPlacements", "readCursor", "copyLog"];
+  const breakable = ["zoneExists", "changesAfter", "openPlacements", "readCursor", "copyLog"];
   const wrapped = breakable.map((name) => [
     name,
     async (...args: unknown[]) => {
@@ -21,7 +36,13 @@ vi.mock("./store", async (importOriginal) => {
         database.refusals++;
         throw new Error("the database is away");
       }
-      return (store[name] as (...args: unknown[]) => unknown)(...args);
+      const result: unknown = await (store[name] as (...of: unknown[]) => unknown)(...args);
+      if (name !== "openPlacements" || database.failsIn !== "readPage") return result;
+      const readPage = async () => {
+        database.refusals++;
+        throw new Error("the database goes away");
+      };
+      return { ...(result as object), readPage };
     },
   ]);
   return { ...store, ...Object.fromEntries(wrapped) };
@@ -139,6 +160,77 @@ describe("an instance", () => {
     lastSerial = await serialOf(other);
   });
 
+  it("starts from the file when the database goes away in the middle", async () => {
+    database.failsIn = "readPage";
+    const one = await load();
+    await one.start();
+    expect(await ask(one, HOST)).toEqual(["192.0.2.9"]);
+    expect(database.refusals).toBeGreaterThan(0);
+    database.failsIn = "";
+    const { reload } = await import("./loading");
+    await reload();
+    expect(await ask(one, HOST)).toEqual(["192.0.2.9"]);
+  });
+
+  it("takes placements from the file when that leads further in the log of the same system", async () => {
+    const { db } = await import("./db");
+    const { seq } = (await db.queryRow<{ seq: number }>`SELECT seq FROM log_cursor`)!;
+    await db.exec`UPDATE log_cursor SET seq = 0`;
+    await db.exec`UPDATE cluster_copy SET ingress = ${["192.0.2.99"]}`;
+    database.isLogAway = true;
+    const one = await load();
+    await one.start();
+    expect(await ask(one, HOST)).toEqual(["192.0.2.9"]);
+    await one.drain(1_000);
+    // Of another system nothing is taken but from the database.
+    const { systemId } = (await db.queryRow<{ systemId: string }>`
+      UPDATE zone_clock SET system_id = 'another' RETURNING
+        (SELECT system_id FROM zone_clock) AS "systemId"`)!;
+    const other = await load();
+    await other.start();
+    expect(await ask(other, HOST)).toEqual(["192.0.2.99"]);
+    await other.drain(1_000);
+    await db.exec`UPDATE zone_clock SET system_id = ${systemId}`;
+    await db.exec`UPDATE log_cursor SET seq = ${seq}`;
+    await db.exec`UPDATE cluster_copy SET ingress = ${["192.0.2.9"]} WHERE id = 'life-east'`;
+    database.isLogAway = false;
+  });
+
+  it("replaces what came from a file by what the database knows of another system", async () => {
+    const { db } = await import("./db");
+    const first = await load();
+    await first.start();
+    await first.drain(1_000);
+    database.isAway = true;
+    database.isLogAway = true;
+    const one = await load();
+    await one.start();
+    expect(await ask(one, HOST)).toEqual(["192.0.2.9"]);
+    const { systemId } = (await db.queryRow<{ systemId: string }>`
+      UPDATE zone_clock SET system_id = 'another' RETURNING
+        (SELECT system_id FROM zone_clock) AS "systemId"`)!;
+    await db.exec`UPDATE cluster_copy SET ingress = ${["192.0.2.99"]} WHERE id = 'life-east'`;
+    database.isAway = false;
+    await expect.poll(() => ask(one, HOST), { timeout: 10_000 }).toEqual(["192.0.2.99"]);
+    await one.drain(1_000);
+    await db.exec`UPDATE zone_clock SET system_id = ${systemId}`;
+    await db.exec`UPDATE cluster_copy SET ingress = ${["192.0.2.9"]} WHERE id = 'life-east'`;
+    database.isLogAway = false;
+  });
+
+  it("binds nothing from a file whose base is torn", async () => {
+    writeFileSync(file, readFileSync(file).subarray(0, 100));
+    database.isAway = true;
+    const one = await load();
+    const started = one.start();
+    const before = database.refusals;
+    await expect.poll(() => database.refusals).toBeGreaterThan(before + 1);
+    expect(one.answerer.listening).toEqual([]);
+    database.isAway = false;
+    await started;
+    expect(await ask(one, HOST)).toEqual(["192.0.2.9"]);
+  });
+
   it("binds nothing while it knows nothing", async () => {
     rmSync(file);
     database.isAway = true;
@@ -200,7 +292,11 @@ describe("an instance", () => {
     await fourth.kick();
     expect(await ask(fourth, HOST)).toEqual(["192.0.2.10"]);
     database.isAway = false;
-    const copied = async () => JSON.stringify((await store.loadPlacements()).changes);
+    const copied = async () => {
+      const { clusters: known, close } = await store.openPlacements();
+      await close();
+      return JSON.stringify(known);
+    };
     await expect.poll(copied, { timeout: 10_000 }).toContain("192.0.2.10");
   });
 });

@@ -8,35 +8,42 @@ import { listen, type Listener } from "../shared/listener";
 import { outbound } from "../shared/outbound";
 import { withSpan } from "../shared/trace";
 import { bundleWorker } from "../shared/worker";
-import type { Batch } from "./core/catalog";
 import { changeOf, type LogEntry } from "./core/log";
 import { instance } from "./instance";
 import { STREAM_WORKER } from "./listen";
+import {
+  isFromDisk,
+  loadFromDatabase,
+  loadFromDisk,
+  reload,
+  sayUnusable,
+  snapshotSource,
+} from "./loading";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
 import { secondaries } from "./secondaries";
 import { answerSigned } from "./signed";
-import { readSnapshot, SnapshotWriter, type StoredSnapshot } from "./snapshot-file";
+import { findSnapshot, type StoredSnapshot } from "./snapshot-file";
+import { SnapshotWriter } from "./snapshot-writer";
 import { registry, stateOfThis } from "./state";
 import * as store from "./store";
 import { SHOWN_CHANNEL } from "./store-instances";
 import { startSweep, type Sweep } from "./sweep";
 import { batchOf, LogCopy, type OnState, type ReadRequest, Tail } from "./tail";
-import { ensurePlatformZone, zones } from "./zones";
+import { zones } from "./zones";
 
 const RETRY: Backoff = { minMs: 50, maxMs: 2_000 };
-/** Beyond this the disk's copy is used: names come back before the database does. */
-const LOAD_TIMEOUT_MS = 1_500;
 /** Longer than a long poll of the log. */
 const TAIL_TIMEOUT_MS = 15_000;
 /** How long a start waits to be as fresh as the log; `clusters` may be the one that is away. */
 const CATCH_UP_MS = 300;
+/** How long a start waits for the zones' last changes, once others know of it. */
+const JOIN_MS = 1_500;
 /** TCP askers get so long to finish; UDP has nothing to finish. */
 const CLOSE_GRACE_MS = 500;
 /** A database that does not take our leave: the others find that out by themselves. */
 const LEAVE_MS = 500;
 
-const fromDatabase = outbound("the dns database", { timeoutMs: LOAD_TIMEOUT_MS });
 const fromClusters = outbound("clusters", { timeoutMs: TAIL_TIMEOUT_MS });
 
 let tail: Tail | undefined;
@@ -44,10 +51,6 @@ let copy: LogCopy | undefined;
 let listeners: Listener[] = [];
 let sweep: Sweep | undefined;
 let writer: SnapshotWriter | undefined;
-/** The database that memory is a copy of; unknown until either copy was read. */
-let systemId: string | undefined;
-/** Memory came from the disk, and has not been held against the database since. */
-let isFromDisk = false;
 let refreshFailures = 0;
 let refreshTimer: NodeJS.Timeout | undefined;
 let isStopping = false;
@@ -81,7 +84,7 @@ export async function start(): Promise<void> {
   registerReadiness("dns", async () =>
     answerer.listening.length > 0 ? null : "the name server does not listen",
   );
-  const stored = await readSnapshot(config().snapshotFile);
+  const stored = await findSnapshot(config().snapshotFile);
   // Meanwhile the worker's bundle is made, where it is out of date; opening it says what is wrong.
   const isBundled = bundleWorker(STREAM_WORKER).catch(() => undefined);
   await load(stored);
@@ -90,66 +93,37 @@ export async function start(): Promise<void> {
   await Promise.race([tail!.caughtUp, new Promise((done) => setTimeout(done, CATCH_UP_MS))]);
   const joined = join();
   // Without the database nobody can change anything, nor wait for us.
-  if (!isFromDisk) await joined;
+  if (!isFromDisk()) await joined;
   await openSockets();
   void registry().refresh();
 }
 
-async function load(stored: StoredSnapshot | undefined): Promise<void> {
+async function load(found: StoredSnapshot | undefined): Promise<void> {
+  let stored = found;
   for (let attempt = 1; !isStopping; attempt++) {
+    // Nothing to answer from: an empty server would deny names that exist.
+    if (attempt > 1) await pause(attempt);
     try {
-      return await loadFromDatabase(() => stored);
+      return await loadFromDatabase(stored);
     } catch (error) {
       const reason = String(error);
-      if (stored) {
-        log.warn("cannot read the database: starting from the snapshot on disk", { reason });
-        return loadFromDisk(stored);
-      }
-      // Nothing to answer from: an empty server would deny names that exist.
       if (attempt === 1) log.warn("cannot read the database, will try again", { reason });
-      await pause(attempt);
+    }
+    try {
+      if (!stored) continue;
+      await loadFromDisk(stored);
+      return log.warn("starts from the snapshot on disk");
+    } catch (error) {
+      sayUnusable(error);
+      stored = undefined;
     }
   }
 }
 
-function loadFromDisk({ systemId: of, batch }: StoredSnapshot): void {
-  systemId = of;
-  isFromDisk = true;
-  instance().apply(batch);
-}
-
-/**
- * Everything from the database, but placements from what else is known (the disk, or memory that
- * came from there) when that is of the same system and newer.
- */
-async function loadFromDatabase(other: () => StoredSnapshot | undefined): Promise<void> {
-  const [zoneData, placements] = await fromDatabase(async () => {
-    await ensurePlatformZone();
-    return Promise.all([store.changesAfter(0), store.loadPlacements()]);
-  });
-  // From here to memory nothing waits, so that no entry of the log comes in between.
-  const known = other();
-  const isNewer = known?.systemId === placements.systemId && known.batch.seq > placements.seq;
-  const newest: Batch = isNewer ? placementsOf(known.batch) : placements;
-  systemId = placements.systemId;
-  isFromDisk = false;
-  const changes = [...zoneData.changes, ...newest.changes];
-  instance().apply({ changes, seq: newest.seq, isWhole: true });
-}
-
-function placementsOf({ changes, seq }: Batch): Batch {
-  return { changes: changes.filter(({ kind }) => kind === "cluster" || kind === "repl"), seq };
-}
-
-function currentSnapshot(): StoredSnapshot | undefined {
-  return systemId === undefined ? undefined : { systemId, batch: instance().snapshot.batch() };
-}
-
 function follow(): void {
-  const { snapshot } = instance();
-  writer = new SnapshotWriter(config().snapshotFile, currentSnapshot);
-  instance().onChange = () => {
-    writer?.schedule();
+  writer = new SnapshotWriter({ file: config().snapshotFile, source: snapshotSource });
+  instance().onChange = (batch) => {
+    writer?.add(batch);
     secondaries().schedule();
   };
   instance().answerSigned = answerSigned;
@@ -160,7 +134,7 @@ function follow(): void {
   copy = new LogCopy({ read: readLog, readCursor, copy: copyLog, onState: onCopyState });
   tail = new Tail({
     read: readLog,
-    position: () => snapshot.seq,
+    position: () => instance().snapshot.seq,
     onEntries: takeEntries,
     onLevel: (at) => (instance().logLevelAt = at),
     onState: stateOf("following the placement log"),
@@ -190,7 +164,7 @@ async function join(): Promise<void> {
     if (!zones().meets(revision)) void refresh();
   };
   await registry().join(() => JSON.stringify(stateOfThis()), onRevision);
-  await Promise.race([refresh(), new Promise((done) => setTimeout(done, LOAD_TIMEOUT_MS))]);
+  await Promise.race([refresh(), new Promise((done) => setTimeout(done, JOIN_MS))]);
 }
 
 /** Into the answers first, into our database after. */
@@ -214,7 +188,7 @@ async function trace(entry: LogEntry, isAnswered: Promise<void>): Promise<void> 
 async function refresh(): Promise<void> {
   clearTimeout(refreshTimer);
   try {
-    if (isFromDisk) await loadFromDatabase(currentSnapshot);
+    await reload();
     await zones().refresh();
     if (refreshFailures > 0) log.info("reading the zones works again");
     refreshFailures = 0;
@@ -252,5 +226,5 @@ export async function drain(deadlineMs: number): Promise<void> {
   tail?.stop();
   await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));
   await registry().leave(LEAVE_MS);
-  await Promise.all([writer?.flush(), copy?.stop(), ...listeners.map((one) => one.close())]);
+  await Promise.all([writer?.close(), copy?.stop(), ...listeners.map((one) => one.close())]);
 }

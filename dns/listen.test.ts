@@ -13,7 +13,7 @@ import { openGuard } from "./__tests__/guard";
 import { zoneChanges } from "./core/__tests__/zone-text";
 import type { Batch, Change } from "./core/catalog";
 import { queriesOver } from "./core/counters";
-import { Snapshot } from "./core/snapshot";
+import { Memory } from "./core/memory";
 import { Answerer } from "./listen";
 
 // Deadlines of tests that share their cores with others.
@@ -21,7 +21,7 @@ vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 const hasDig = spawnSync("dig", ["-v"]).error === undefined;
 const buildDir = mkdtempSync(join(tmpdir(), "stele-dns-"));
-const snapshot = new Snapshot();
+const memory = new Memory({ platformZone: "repl.test", validationZone: "" });
 const deaths: string[] = [];
 const workers: Awaited<ReturnType<typeof startWorker>>[] = [];
 let answerer: Answerer;
@@ -38,13 +38,13 @@ const hello = (clusterId: string, generation: number): Change => {
 };
 
 async function apply(batch: Batch): Promise<void> {
-  snapshot.apply(batch);
+  memory.apply(batch);
   answerer.apply(batch);
 }
 
 beforeAll(async () => {
   process.env.STELE_BUILD_DIR = buildDir;
-  snapshot.apply({
+  memory.apply({
     changes: [
       ...zone,
       { kind: "cluster", id: "east", ingress: ["127.0.1.1", "::1"] },
@@ -58,7 +58,7 @@ beforeAll(async () => {
     guard: openGuard,
     encrypted: { certificate: "", tls: [], https: [] },
     addresses: [{ host: "127.0.0.1", port: 0 }],
-    snapshot: () => snapshot.batch(),
+    snapshot: () => memory.whole(),
     startWorker: async (...start) => {
       const worker = await startWorker(...start);
       workers.push(worker);

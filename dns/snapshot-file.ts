@@ -1,99 +1,107 @@
-/** The copy on disk of everything that is answered: enough to start without a database. */
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+/** Reads the copy on disk of everything that is answered: enough to start without a database. */
+import { type FileHandle, open } from "node:fs/promises";
 
 import log from "encore.dev/log";
 
-import type { Batch, Change } from "./core/catalog";
+import type { Batch } from "./core/catalog";
+import { JournalReader, lastSeq } from "./core/journal";
 
-const VERSION = 1;
-/** A change is on disk within a second; a row of changes is written once. */
-const DELAY_MS = 500;
-/** Lines between two looks at the event loop: 10⁵ names must not hold up a change. */
-const CHUNK_LINES = 2_000;
+/** Read at a time: what is made of it must not hold up the process. */
+const CHUNK_OCTETS = 65_536;
+/** Many times the longest line, which holds one RRset too many. */
+const MAX_LINE_OCTETS = 4 * 2 ** 20;
+const LINE_FEED = 0x0a;
 
 export interface StoredSnapshot {
   /** Which database it is a copy of. */
   readonly systemId: string;
-  readonly batch: Batch;
+  /** How far it seems to lead; undefined when its end cannot be read. */
+  readonly lastSeq: number | undefined;
+  /**
+   * Everything, in parts of which the first begins anew. It counts when all parts have come: an error
+   * says that the file is not whole, and as good as none. What is torn or altered behind its base is
+   * left out, with all that follows; that is told in the log.
+   */
+  readonly batches: () => AsyncGenerator<Batch>;
 }
 
-/** The snapshot in `file`, or undefined when there is none that can be used. */
-export async function readSnapshot(file: string): Promise<StoredSnapshot | undefined> {
+/** What seems to be in `file`, or undefined when there is none that can be used. */
+export async function findSnapshot(file: string): Promise<StoredSnapshot | undefined> {
+  let handle: FileHandle | undefined;
   try {
-    const stored = JSON.parse(await readFile(file, "utf8")) as {
-      version: number;
-      systemId: string;
-      seq: number;
-      changes: Change[];
-    };
-    if (stored.version !== VERSION) return undefined;
-    const { systemId, seq, changes } = stored;
-    return { systemId, batch: { changes, seq, isWhole: true } };
+    handle = await open(file);
+    const { size } = await handle.stat();
+    const start = await readAt(handle, 0);
+    const end = await readAt(handle, Math.max(0, size - CHUNK_OCTETS));
+    const reader = new JournalReader();
+    reader.take(start.subarray(0, start.indexOf(LINE_FEED)).toString());
+    const { systemId } = reader;
+    return { systemId, lastSeq: lastSeq(end.toString()), batches: () => readBatches(file) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
       log.warn("cannot read the snapshot", { file, reason: String(error) });
     }
     return undefined;
+  } finally {
+    await handle?.close();
   }
 }
 
-/** Replaces `file` as a whole: a crash leaves the old one or the new one. */
-export async function writeSnapshot(file: string, { systemId, batch }: StoredSnapshot) {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${process.pid}`;
-  const handle = await open(draft, "w", 0o600);
+async function readAt(handle: FileHandle, position: number): Promise<Buffer> {
+  const chunk = Buffer.allocUnsafe(CHUNK_OCTETS);
+  const { bytesRead } = await handle.read(chunk, 0, CHUNK_OCTETS, position);
+  return chunk.subarray(0, bytesRead);
+}
+
+async function* readBatches(file: string): AsyncGenerator<Batch> {
+  const reader = new JournalReader();
+  const handle = await open(file);
   try {
-    const head = JSON.stringify({ version: VERSION, systemId, seq: batch.seq });
-    await handle.write(`${head.slice(0, -1)},"changes":[\n`);
-    for (let at = 0; at < batch.changes.length; at += CHUNK_LINES) {
-      const lines = batch.changes.slice(at, at + CHUNK_LINES).map((one) => JSON.stringify(one));
-      await handle.write(`${at === 0 ? "" : ",\n"}${lines.join(",\n")}`);
+    let lines = 0;
+    for await (const { text, isEnded } of readLines(handle)) {
+      lines++;
+      try {
+        if (!isEnded) throw new Error("the last line is torn");
+        const batch = reader.take(text);
+        if (batch) yield batch;
+      } catch (error) {
+        if (!reader.isWhole) throw error;
+        const fields = { file, line: lines, reason: String(error) };
+        // Later lines cannot count: they build on this one, and lead beyond it in the log.
+        log.error("the snapshot is used up to a line that cannot be read", fields);
+        return;
+      }
     }
-    await handle.write("\n]}\n");
-    await handle.sync();
+    if (!reader.isWhole) throw new Error("it ends before its base does");
   } finally {
     await handle.close();
   }
-  await rename(draft, file);
 }
 
-/** Keeps `file` in step: writes soon after a change, once for many. */
-export class SnapshotWriter {
-  readonly #file: string;
-  readonly #current: () => StoredSnapshot | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  #isFailing = false;
+interface Line {
+  readonly text: string;
+  /** False for octets behind the last line feed. */
+  readonly isEnded: boolean;
+}
 
-  constructor(file: string, current: () => StoredSnapshot | undefined) {
-    this.#file = file;
-    this.#current = current;
-  }
-
-  schedule(): void {
-    this.#timer ??= setTimeout(() => void this.flush(), DELAY_MS);
-  }
-
-  /** Write now; resolves when what is in memory is on disk, or cannot be. */
-  flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    const snapshot = this.#current();
-    if (!snapshot) return;
-    try {
-      await writeSnapshot(this.#file, snapshot);
-      this.#isFailing = false;
-    } catch (error) {
-      if (!this.#isFailing) {
-        log.error(error, "cannot write the snapshot", { file: this.#file });
-      }
-      this.#isFailing = true;
+async function* readLines(handle: FileHandle): AsyncGenerator<Line> {
+  let rest: Buffer[] = [];
+  let restOctets = 0;
+  for (let position = 0; ;) {
+    const chunk = await readAt(handle, position);
+    if (chunk.length === 0) break;
+    position += chunk.length;
+    let from = 0;
+    for (let to = chunk.indexOf(LINE_FEED); to >= 0; to = chunk.indexOf(LINE_FEED, from)) {
+      const text = Buffer.concat([...rest, chunk.subarray(from, to)]).toString();
+      rest = [];
+      restOctets = 0;
+      from = to + 1;
+      yield { text, isEnded: true };
     }
+    rest.push(chunk.subarray(from));
+    restOctets += chunk.length - from;
+    if (restOctets > MAX_LINE_OCTETS) break;
   }
+  if (restOctets > 0) yield { text: Buffer.concat(rest).toString(), isEnded: false };
 }

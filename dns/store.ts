@@ -290,33 +290,55 @@ export async function changesAfter(
   }
 }
 
-interface PlacementRow {
-  id: string;
-  name: string;
-  owner: string;
-  clusterId: string;
-  generation: number;
+/** Blocks of the table that are read at a time: some thousand repls, a few milliseconds' work. */
+const PAGE_BLOCKS = 32;
+
+/** Dns's own copy of where repls live, as of one moment. */
+export interface Placements {
+  readonly systemId: string;
+  /** How far in the placement log it leads. */
+  readonly seq: number;
+  readonly clusters: readonly Change[];
+  /** How many pages there are. */
+  readonly pages: number;
+  /** The repls of a page, packed. Pages lie as they do on the disk: to sort them would take longest. */
+  readonly readPage: (page: number) => Promise<string>;
+  readonly close: () => Promise<void>;
 }
 
-/** Dns's own copy of where repls live, with the sequence that it leads to. */
-export async function loadPlacements(): Promise<Batch & { systemId: string }> {
+export async function openPlacements(): Promise<Placements> {
   const tx = await db.begin();
+  const close = (): Promise<void> => tx.rollback().catch(() => undefined);
   try {
     await tx.exec`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
-    const head = await tx.queryRow<{ seq: number; systemId: string }>`
-      SELECT seq, system_id AS "systemId" FROM log_cursor, zone_clock`;
+    const head = await tx.queryRow<{ seq: number; systemId: string; blocks: number }>`
+      SELECT seq, system_id AS "systemId", (pg_relation_size('placement_copy')
+        / current_setting('block_size')::int)::int AS blocks FROM log_cursor, zone_clock`;
     const clusters = await tx.queryAll<{ id: string; ingress: string[] }>`
       SELECT id, ingress FROM cluster_copy`;
-    const repls = await tx.queryAll<PlacementRow>`
-      SELECT repl_id AS id, name, owner, cluster_id AS "clusterId", generation FROM placement_copy`;
-    const changes: Change[] = [
-      ...clusters.map((row) => ({ kind: "cluster" as const, ...row })),
-      ...repls.map((row) => ({ kind: "repl" as const, ...row })),
-    ];
-    return { changes, ...head! };
-  } finally {
-    await tx.rollback().catch(() => undefined);
+    const { seq, systemId, blocks } = head!;
+    return {
+      seq,
+      systemId,
+      clusters: clusters.map((row) => ({ kind: "cluster" as const, ...row })),
+      pages: Math.ceil(blocks / PAGE_BLOCKS),
+      readPage: (page) => readPage(tx, page),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
   }
+}
+
+/** A range of ctids is read without a look at other blocks. A row is where it was as long as it is seen. */
+async function readPage(tx: Transaction, page: number): Promise<string> {
+  const [from, to] = [page, page + 1].map((at) => `(${at * PAGE_BLOCKS},0)`);
+  const row = await tx.queryRow<{ repls: string }>`
+    SELECT COALESCE(string_agg(
+      concat_ws(' ', repl_id, name, owner, cluster_id, generation), ','), '') AS repls
+    FROM placement_copy WHERE ctid >= ${from}::text::tid AND ctid < ${to}::text::tid`;
+  return row!.repls;
 }
 
 export async function readCursor(): Promise<number> {

@@ -86,6 +86,26 @@ describe("a tail", () => {
     log.wakeAll();
   });
 
+  it("takes nothing that it asked for behind what memory was replaced by", async () => {
+    const log = new FakeLog();
+    log.write(3);
+    let position = 3;
+    const seen: number[] = [];
+    const tail = new Tail({
+      read: log.read,
+      position: () => seen.at(-1) ?? position,
+      onEntries: (entries) => seen.push(...entries.map(({ seq }) => seq)),
+      onState: () => undefined,
+    });
+    tail.start();
+    await expect.poll(() => log.reads).toBe(2);
+    position = 1;
+    log.write(1);
+    await expect.poll(() => seen).toEqual([2, 3, 4]);
+    tail.stop();
+    log.wakeAll();
+  });
+
   it("takes what a kick and its own read both found only once", async () => {
     const log = new FakeLog();
     const { tail, seen } = tailOf(log);

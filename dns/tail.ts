@@ -117,13 +117,13 @@ export class Tail {
 
   async #readOnce(waitMs: number): Promise<number> {
     const askedAt = performance.now();
-    const entries = await this.#options.read({
-      after: this.#options.position(),
-      waitMs,
-      limit: LIMIT,
-    });
-    // Another read may have been faster; between this line and memory nothing waits.
-    const news = entries.filter(({ seq }) => seq > this.#options.position());
+    const after = this.#options.position();
+    const entries = await this.#options.read({ after, waitMs, limit: LIMIT });
+    // Another read may have been faster; between this line and memory nothing waits. Or memory was
+    // replaced by an earlier one: then the entries between are to be read first.
+    const position = this.#options.position();
+    if (position < after) return LIMIT;
+    const news = entries.filter(({ seq }) => seq > position);
     if (news.length > 0 && !this.#isStopped) this.#options.onEntries(news);
     // An empty answer of a long poll says how it was when the poll began, and no more.
     const levelAt = entries.length > 0 ? performance.now() : askedAt;

@@ -1,4 +1,5 @@
 /** Keeps memory in step with the zones in the database, and makes the platform's own zone. */
+import type { Change } from "./core/catalog";
 import { TYPE } from "./core/codes";
 import type { Instance } from "./instance";
 import { instance } from "./instance";
@@ -55,6 +56,19 @@ export class ZoneReader {
   /** Resolves when answers show a revision that was committed. */
   async reach(revision: number): Promise<void> {
     while (this.#revision < revision) await this.refresh();
+  }
+
+  /** Read all zones anew. They are given to `take` before anything else is read. */
+  reload(take: (changes: readonly Change[]) => void): Promise<void> {
+    const read = this.#last.then(async () => {
+      const { changes, revision } = await this.#read(0);
+      take(changes);
+      this.#revision = revision;
+      this.#levelAt = performance.now();
+      this.onRevision();
+    });
+    this.#last = read.catch(() => undefined);
+    return read;
   }
 
   async #readOnce(): Promise<void> {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startWorker } from "../../shared/worker";
 import { openGuard } from "../__tests__/guard";
 import { zoneChanges } from "../core/__tests__/zone-text";
-import { Snapshot } from "../core/snapshot";
+import { Memory } from "../core/memory";
 import { Answerer } from "../listen";
 import type { EncryptedState, ListenAddress } from "../protocol";
 import { nameOf, type Transport } from "./rule";
@@ -18,7 +18,7 @@ import { ZONES } from "./zones";
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 const buildDir = mkdtempSync(join(tmpdir(), "stele-wire-"));
-const snapshot = new Snapshot();
+const memory = new Memory({ platformZone: "repl.test", validationZone: "" });
 let answerer: Answerer;
 let encrypted: EncryptedState | undefined;
 
@@ -30,7 +30,7 @@ function targetOf(transport: Transport): ListenAddress {
 beforeAll(async () => {
   process.env.STELE_BUILD_DIR = buildDir;
   const changes = Object.entries(ZONES).flatMap(([zone, records]) => zoneChanges(zone, records));
-  snapshot.apply({ changes, seq: 0 });
+  memory.apply({ changes, seq: 0 });
   answerer = new Answerer({
     catalog: { platformZone: "repl.test", validationZone: "" },
     guard: openGuard,
@@ -41,7 +41,7 @@ beforeAll(async () => {
     },
     onEncrypted: (state) => (encrypted = state),
     addresses: [{ host: "127.0.0.1", port: 0 }],
-    snapshot: () => snapshot.batch(),
+    snapshot: () => memory.whole(),
     startWorker,
     onDeath: (reason) => expect.fail(reason),
   });

@@ -66,6 +66,8 @@ export interface Batch {
   readonly seq: number;
   /** It says everything: what was known before is forgotten. */
   readonly isWhole?: true;
+  /** It says everything of zones: what was known of them is forgotten, placements are not. */
+  readonly isAllZones?: true;
 }
 
 export interface CatalogOptions {
@@ -143,8 +145,9 @@ export class Catalog {
    * Make all changes of a batch visible. One that cannot be read is left out, the others count all
    * the same, and the first such fault is thrown at the end.
    */
-  apply({ changes, seq, isWhole }: Batch): void {
+  apply({ changes, seq, isWhole, isAllZones }: Batch): void {
     if (isWhole) this.#forget();
+    if (isWhole || isAllZones) this.#forgetZones();
     const touched = new Set<Member>();
     const faults: unknown[] = [];
     for (const change of changes) {
@@ -165,9 +168,12 @@ export class Catalog {
 
   #forget(): void {
     this.#platform = new Platform();
+    this.#seq = 0;
+  }
+
+  #forgetZones(): void {
     this.#members.clear();
     this.#lengths.clear();
-    this.#seq = 0;
   }
 
   /** The zone closest above `name`, or undefined when we serve none. */

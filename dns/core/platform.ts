@@ -93,6 +93,13 @@ export class Platform {
     return { id, name, owner, generation, clusterId: this.#clusterIds[cluster]! };
   }
 
+  /** All repls; one that comes or goes meanwhile may be among them or not. */
+  *repls(): Generator<Repl> {
+    for (const { id, name, owner, generation, cluster } of this.#byId.values()) {
+      yield { id, name, owner, generation, clusterId: this.#clusterIds[cluster]! };
+    }
+  }
+
   /** The node of a name below the platform zone's origin. */
   node(name: Name, origin: Name): Node | undefined {
     const firstEnd = 1 + name.charCodeAt(0);

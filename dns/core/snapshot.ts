@@ -1,13 +1,14 @@
 /**
- * The changes that make a catalog what it is now: the last one of each thing that exists. A worker
- * that starts gets them, and so does the file that an instance can start from without a database.
+ * The changes that make a catalog what it is now, all but its repls: the last one of each thing that
+ * exists. A worker that starts gets them, and so does the file that an instance can start from
+ * without a database. Repls are many, and the catalog itself knows them.
  */
 import type { Batch, Change } from "./catalog";
 
 export class Snapshot {
   readonly #zones = new Map<string, Change & { kind: "zone" }>();
   readonly #clusters = new Map<string, Change>();
-  readonly #others = new Map<string, Change>();
+  readonly #records = new Map<string, Change>();
   #seq = 0;
   #revision = 0;
 
@@ -21,23 +22,28 @@ export class Snapshot {
     return this.#revision;
   }
 
-  apply({ changes, seq, isWhole }: Batch): void {
+  apply({ changes, seq, isWhole, isAllZones }: Batch): void {
     if (isWhole) this.#forget();
+    if (isWhole || isAllZones) this.#forgetZones();
     for (const change of changes) this.#applyOne(change);
     this.#seq = Math.max(this.#seq, seq);
   }
 
-  /** In an order that a catalog can take: a zone before what is in it. */
-  batch(): Batch {
-    const changes = [...this.#zones.values(), ...this.#clusters.values(), ...this.#others.values()];
-    return { changes, seq: this.#seq, isWhole: true };
+  /** In an order that a catalog can take: a zone before what is in it. May change meanwhile. */
+  *changes(): Generator<Change> {
+    yield* this.#zones.values();
+    yield* this.#clusters.values();
+    yield* this.#records.values();
   }
 
   #forget(): void {
-    this.#zones.clear();
     this.#clusters.clear();
-    this.#others.clear();
     this.#seq = 0;
+  }
+
+  #forgetZones(): void {
+    this.#zones.clear();
+    this.#records.clear();
     this.#revision = 0;
   }
 
@@ -59,24 +65,14 @@ export class Snapshot {
         this.#clusters.delete(change.id);
         return;
       case "repl":
-        return this.#place(change);
       case "repl_gone":
-        this.#others.delete(`repl ${change.id}`);
         return;
     }
   }
 
   #setOrDelete(key: string, change: Change & { values: readonly string[] }): void {
-    if (change.values.length > 0) this.#others.set(key, change);
-    else this.#others.delete(key);
-  }
-
-  /** Never back to an older generation: the same rule as the catalog's. */
-  #place(change: Change & { kind: "repl" }): void {
-    const key = `repl ${change.id}`;
-    const known = this.#others.get(key);
-    if (known?.kind === "repl" && known.generation > change.generation) return;
-    this.#others.set(key, change);
+    if (change.values.length > 0) this.#records.set(key, change);
+    else this.#records.delete(key);
   }
 
   #reach(name: string, revision: number): void {

@@ -1,0 +1,28 @@
+/** What an instance knows: what it answers by, and what it hands on to others who must know it too. */
+import { type Batch, Catalog, type CatalogOptions, type Change } from "./catalog";
+import type { Repl } from "./platform";
+import { Snapshot } from "./snapshot";
+
+export class Memory {
+  readonly catalog: Catalog;
+  readonly snapshot = new Snapshot();
+
+  constructor(options: CatalogOptions) {
+    this.catalog = new Catalog(options);
+  }
+
+  /** Takes a batch. What of it cannot be read is left out, and thrown at the end. */
+  apply(batch: Batch): void {
+    this.snapshot.apply(batch);
+    this.catalog.apply(batch);
+  }
+
+  /** Everything, for somebody who knows nothing. */
+  whole(): Batch {
+    const repls = function* (from: Iterable<Repl>): Generator<Change> {
+      for (const repl of from) yield { kind: "repl", ...repl };
+    };
+    const changes = [...this.snapshot.changes(), ...repls(this.catalog.platform.repls())];
+    return { changes, seq: this.snapshot.seq, isWhole: true };
+  }
+}

@@ -1,0 +1,131 @@
+/** Where an instance gets what it knows from: our database, or the copy on disk. */
+import log from "encore.dev/log";
+
+import { outbound } from "../shared/outbound";
+import type { Batch } from "./core/catalog";
+import { Memory } from "./core/memory";
+import { unpackRepls } from "./core/packed";
+import { instance } from "./instance";
+import { config } from "./settings";
+import type { StoredSnapshot } from "./snapshot-file";
+import type { SnapshotSource } from "./snapshot-writer";
+import * as store from "./store";
+import { ensurePlatformZone, zones } from "./zones";
+
+/** Beyond this the disk's copy is used: names come back before the database does. */
+const FIRST_TIMEOUT_MS = 1_500;
+/** A database that has answered is there: each of its next answers may take so long. */
+const NEXT_TIMEOUT_MS = 10_000;
+
+const fromDatabase = outbound("the dns database", { timeoutMs: FIRST_TIMEOUT_MS });
+const moreFromDatabase = outbound("the dns database", { timeoutMs: NEXT_TIMEOUT_MS });
+
+/** The database that memory is a copy of; unknown until either copy was read. */
+let systemId: string | undefined;
+/** Memory came from the disk, and has not been held against the database since. */
+let isUnchecked = false;
+let reloading: Promise<void> | undefined;
+
+/** What is answered, to be written to disk; undefined until something is. */
+export function snapshotSource(): SnapshotSource | undefined {
+  if (systemId === undefined) return undefined;
+  const { catalog, snapshot } = instance();
+  return {
+    systemId,
+    get seq() {
+      return snapshot.seq;
+    },
+    changes: () => snapshot.changes(),
+    repls: () => catalog.platform.repls(),
+  };
+}
+
+export const isFromDisk = (): boolean => isUnchecked;
+
+/** Memory that came from the disk is held against the database, which is back. */
+export async function reload(): Promise<void> {
+  if (!isUnchecked) return;
+  reloading ??= loadFromDatabase().finally(() => (reloading = undefined));
+  await reloading;
+}
+
+/** A memory that is filled beside the one that answers; the event loop goes on between the parts. */
+async function memoryOf(batches: AsyncIterable<Batch>): Promise<Memory> {
+  const { zone: platformZone, validationZone } = config();
+  const memory = new Memory({ platformZone, validationZone });
+  for await (const batch of batches) {
+    try {
+      memory.apply(batch);
+    } catch (error) {
+      log.error(error, "cannot take a change into memory");
+    }
+  }
+  return memory;
+}
+
+/** Nothing is taken from a file that turns out not to be whole; that throws. */
+export async function loadFromDisk(stored: StoredSnapshot): Promise<void> {
+  const memory = await memoryOf(stored.batches());
+  systemId = stored.systemId;
+  isUnchecked = true;
+  instance().replace(memory);
+}
+
+/**
+ * Everything from the database, but placements from what is known otherwise (the disk, or memory that
+ * came from there) when that is of the same system and newer.
+ */
+export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
+  const placements = await fromDatabase(async () => {
+    await ensurePlatformZone();
+    return store.openPlacements();
+  });
+  try {
+    if (stored && mayBeNewer(stored, placements)) {
+      await loadFromDisk(stored).catch((error: unknown) => sayUnusable(error));
+    }
+    const memory = isKnown(placements) ? undefined : await memoryOf(pagesOf(placements));
+    await moreFromDatabase(() =>
+      zones().reload((changes) => {
+        const allZones: Batch = { changes, seq: 0, isAllZones: true };
+        // Nothing waits here, so that no entry of the log comes in between.
+        if (memory && !isKnown(placements)) {
+          memory.apply(allZones);
+          instance().replace(memory);
+        } else instance().apply(allZones);
+        systemId = placements.systemId;
+        isUnchecked = false;
+      }),
+    );
+  } finally {
+    void placements.close();
+  }
+}
+
+/** Memory is of the same system, and at least as new: it has what is in the database, or came after. */
+function isKnown({ systemId: of, seq }: store.Placements): boolean {
+  return systemId === of && instance().snapshot.seq >= seq;
+}
+
+function mayBeNewer(stored: StoredSnapshot, { systemId: of, seq }: store.Placements): boolean {
+  return stored.systemId === of && (stored.lastSeq ?? Infinity) > seq;
+}
+
+/** The database prepares a page while the one before is taken into memory. */
+async function* pagesOf({ clusters, seq, pages, readPage }: store.Placements) {
+  yield { changes: clusters, seq: 0, isWhole: true } satisfies Batch;
+  const read = (page: number) => moreFromDatabase(() => readPage(page));
+  let next = pages > 0 ? read(0) : undefined;
+  for (let page = 1; next; page++) {
+    const repls = unpackRepls(await next);
+    next = page < pages ? read(page) : undefined;
+    // Its failure is heard when it is waited for.
+    next?.catch(() => undefined);
+    yield { changes: repls.map((repl) => ({ kind: "repl" as const, ...repl })), seq: 0 };
+  }
+  yield { changes: [], seq };
+}
+
+export function sayUnusable(error: unknown): void {
+  log.error(error, "cannot use the snapshot", { file: config().snapshotFile });
+}
