@@ -27,6 +27,11 @@ _sip._tcp SRV 0 5 5060 mail
 a\\.b\\;c\\@\\$\\032d TXT odd
 \\001\\255 PTR mail
 sub NS ns.sub
+  DS 60485 5 1 2BB183AF5F22588179A53B0A 98631FAD1A292118
+@ NAPTR 10 100 "s" "SIP+D2U" "" _sip._udp
+  NAPTR 20 50 u E2U+sip "!^.*$!sip:a b@example.org!" .
+_443._tcp TLSA 3 1 1 ${"0123456789abcdef".repeat(4)}
+ns1 SSHFP 4 2 ${"0123456789abcdef".repeat(4)}
 ns.sub A 192.0.2.3
 host HINFO "a b" ""
 `;

@@ -47,6 +47,9 @@ function faultOfRow(draft: Draft, row: Row, around: Surroundings): string | unde
   if (type === TYPE.NS && firstLabel(name) === "*") {
     return `NS at the wildcard "${row.name}" has no meaning that servers agree on (RFC 4592 4.2)`;
   }
+  if (type === TYPE.DS && name === draft.origin) {
+    return `DS at "${row.name}": it belongs to the zone above (RFC 4035 2.4)`;
+  }
   if (type === TYPE.DS && !draft.types(name).includes(TYPE.NS)) {
     return `DS at "${row.name}", which is not delegated (RFC 4035 2.4)`;
   }

@@ -40,6 +40,8 @@ interface FileRecord {
   readonly token: MasterToken;
 }
 
+/** From behind: strings before it may hold white space. */
+const LAST = -1;
 /** Where names stand among the fields; they may be relative, and are not known from numbers. */
 const NAME_FIELDS: Readonly<Record<number, readonly number[]>> = {
   [TYPE.NS]: [0],
@@ -47,6 +49,7 @@ const NAME_FIELDS: Readonly<Record<number, readonly number[]>> = {
   [TYPE.PTR]: [0],
   [TYPE.MX]: [1],
   [TYPE.SRV]: [3],
+  [TYPE.NAPTR]: [LAST],
   [TYPE.SOA]: [0, 1],
   [TYPE.SVCB]: [1],
   [TYPE.HTTPS]: [1],
@@ -55,6 +58,7 @@ const NAME_FIELDS: Readonly<Record<number, readonly number[]>> = {
 const FIRST_STRING: Readonly<Record<number, number>> = {
   [TYPE.TXT]: 0,
   [TYPE.HINFO]: 0,
+  [TYPE.NAPTR]: 2,
   [TYPE.CAA]: 2,
 };
 /** Types with parameters such as `alpn="h2"` (RFC 9460 section 2.1). */
@@ -201,7 +205,8 @@ function dataText(state: State, type: number, tokens: readonly MasterToken[]) {
   if (tokens[0]?.text === "\\#") return { text: tokens.map(({ text }) => text).join(" ") };
   const parts: string[] = [];
   for (const [index, token] of tokens.entries()) {
-    const field = fieldText(state, { type, index, token });
+    const isLast = index === tokens.length - 1;
+    const field = fieldText(state, { type, index, isLast, token });
     if (!field.ok) return at(token, field.reason);
     const isRest = token.isGlued && token.isQuoted && PARAMETERS.includes(type);
     parts.push(isRest ? `${parts.pop()}${field.value}` : field.value);
@@ -212,12 +217,15 @@ function dataText(state: State, type: number, tokens: readonly MasterToken[]) {
 interface FileField {
   readonly type: number;
   readonly index: number;
+  readonly isLast: boolean;
   readonly token: MasterToken;
 }
 
-function fieldText(state: State, { type, index, token }: FileField): Parsed<string> {
+function fieldText(state: State, field: FileField): Parsed<string> {
+  const { type, index, isLast, token } = field;
   const { text, isQuoted } = token;
-  if (NAME_FIELDS[type]?.includes(index)) {
+  const names = NAME_FIELDS[type] ?? [];
+  if (names.includes(index) || (isLast && names.includes(LAST))) {
     const name = absolute(state, token);
     return name.ok ? parsed(formatName(name.value)) : name;
   }
@@ -295,7 +303,8 @@ export function compareNames(a: Name, b: Name): number {
 function withDots(type: number, value: string): string {
   if (value.startsWith("\\#")) return value;
   const fields = value.split(" ");
-  for (const index of NAME_FIELDS[type] ?? []) {
+  for (const place of NAME_FIELDS[type] ?? []) {
+    const index = place === LAST ? fields.length - 1 : place;
     if (fields[index] !== ".") fields[index] += ".";
   }
   return fields.join(" ");

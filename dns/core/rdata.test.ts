@@ -7,6 +7,9 @@ import { formatRdata, parseRdata } from "./rdata";
 // Thousands of cases, on cores that are shared with others.
 vi.setConfig({ testTimeout: 30_000 });
 
+const SHA1 = "2bb183af5f22588179a53b0a98631fad1a292118";
+const SHA256 = "0123456789abcdef".repeat(4);
+
 const canonical = (type: string, text: string): string => {
   const code = typeCode(type)!;
   const data = parseRdata(code, text);
@@ -37,6 +40,22 @@ describe("record data", () => {
       "ns1.example.org hostmaster.example.org 4294967295 3600 600 86400 60",
       "ns1.example.org hostmaster.example.org 4294967295 3600 600 86400 60",
     ],
+    ["DS", `60485 5 1 ${SHA1.slice(0, 8)} ${SHA1.slice(8).toUpperCase()}`, `60485 5 1 ${SHA1}`],
+    ["DS", "1 8 0 00", "1 8 0 00"],
+    ["SSHFP", `4 2 ${SHA256}`, `4 2 ${SHA256}`],
+    ["TLSA", `3 1 1 ${SHA256}`, `3 1 1 ${SHA256}`],
+    ["SMIMEA", "3 0 0 308201", "3 0 0 308201"],
+    ["TYPE52", `\\# 35 030101${SHA256}`, `3 1 1 ${SHA256}`],
+    [
+      "NAPTR",
+      '10 100 s SIP+D2U "" _sip._udp.example.org',
+      '10 100 "s" "SIP+D2U" "" _sip._udp.example.org',
+    ],
+    [
+      "NAPTR",
+      '1 2 "u" "E2U+sip" "!^.*$!sip:a b@example.org!" .',
+      '1 2 "u" "E2U+sip" "!^.*$!sip:a b@example.org!" .',
+    ],
     ["TYPE66", "\\# 3 00 01 00", "\\# 3 000100"],
     ["TYPE999", "\\# 0", "\\# 0"],
     ["A", "\\# 4 c0000201", "192.0.2.1"],
@@ -59,6 +78,14 @@ describe("record data", () => {
     ["TXT", '"open', /quote/],
     ["TXT", '"bad \\999"', /escape/],
     ["CAA", "0 is-sue x", /CAA tag/],
+    ["DS", "1 8 2 00", /digest type 2 has 32 \(RFC 4034/],
+    ["DS", "65536 8 0 00", /integer/],
+    ["DS", "1 8 2", /expected <key tag> <algorithm> <digest type> <digest> in hex/],
+    ["DS", "\\# 0", /is no DS data/],
+    ["SSHFP", "4 2 0g", /hexadecimal/],
+    ["TLSA", "3 1 1 000", /hexadecimal/],
+    ["TLSA", "256 1 0 00", /0 to 255/],
+    ["NAPTR", '1 2 "" "" ""', /expected <order>/],
     ["CNAME", "a..b", /empty label/],
     ["SOA", "ns1.example.org", /<mname>/],
     ["TYPE66", "1 .", /RFC 3597/],

@@ -4,6 +4,7 @@
  */
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
 import { TYPE, typeName } from "./codes";
+import { formatDigest, isDigestType, parseDigest } from "./digests";
 import {
   fault,
   fold,
@@ -37,6 +38,7 @@ export function parseRdata(type: number, text: string): Parsed<Uint8Array> {
   if (/^\s*\\#/.test(text)) return parseGeneric(type, text);
   if (type === TYPE.TXT && !text.trimStart().startsWith('"')) return limited(wholeText(text));
   if (type === TYPE.SVCB || type === TYPE.HTTPS) return limited(parseSvcb(text));
+  if (isDigestType(type)) return limited(parseDigest(type, text));
   const tokens = tokenize(text);
   if (!tokens.ok) return tokens;
   if (type === TYPE.TXT) return limited(joined(tokens.value.map(characterString)));
@@ -109,6 +111,9 @@ const hostName: Field = (token) => {
 const hostNameOrNone: Field = (token) =>
   token.text === "." ? parsed(Uint8Array.of(0)) : hostName(token);
 
+const anyNameOrNone: Field = (token) =>
+  token.text === "." ? parsed(Uint8Array.of(0)) : anyName(token);
+
 const characterString: Field = ({ octets }) => {
   if (octets.length > MAX_STRING_OCTETS) {
     return fault(`a string of ${octets.length} octets: at most 255 (RFC 1035 3.3)`);
@@ -137,6 +142,17 @@ const FIELDS: Readonly<Record<number, { names: readonly string[]; read: readonly
     names: ["<priority>", "<weight>", "<port>", "<host name>"],
     read: [integer(2), integer(2), integer(2), hostNameOrNone],
   },
+  [TYPE.NAPTR]: {
+    names: ["<order>", "<preference>", "<flags>", "<services>", "<regexp>", "<replacement>"],
+    read: [
+      integer(2),
+      integer(2),
+      characterString,
+      characterString,
+      characterString,
+      anyNameOrNone,
+    ],
+  },
   [TYPE.CAA]: { names: ["<flags>", "<tag>", "<value>"], read: [integer(1), caaTag, restOctets] },
   [TYPE.SOA]: {
     names: ["<mname>", "<rname>", "<serial>", "<refresh>", "<retry>", "<expire>", "<minimum>"],
@@ -158,9 +174,8 @@ function wholeText(text: string): Parsed<Uint8Array> {
 /** The generic form of a type that has its own must say what that form can say. */
 function parseGeneric(type: number, text: string): Parsed<Uint8Array> {
   const data = parseUnknown(text);
-  const format = FORMATS[type];
-  if (!data.ok || !format) return data;
-  const own = format(data.value);
+  if (!data.ok || (!FORMATS[type] && !isDigestType(type))) return data;
+  const own = ownForm(type, data.value);
   return own === undefined
     ? fault(`"${text}" is no ${typeName(type)} data`)
     : parseRdata(type, own);
@@ -244,8 +259,11 @@ function utf8(text: string): number[] {
 
 /** The presentation form of record data; `\#` where the type has none of its own. */
 export function formatRdata(type: number, data: Uint8Array): string {
-  return FORMATS[type]?.(data) ?? formatUnknown(data);
+  return ownForm(type, data) ?? formatUnknown(data);
 }
+
+const ownForm = (type: number, data: Uint8Array): string | undefined =>
+  isDigestType(type) ? formatDigest(type, data) : FORMATS[type]?.(data);
 
 type Format = (data: Uint8Array) => string | undefined;
 
@@ -267,6 +285,7 @@ const FORMATS: Readonly<Record<number, Format>> = {
   [TYPE.MX]: (data) => withPrefix([u16(data, 0)], formatNameAt(data, 2)),
   [TYPE.SRV]: (data) =>
     withPrefix([u16(data, 0), u16(data, 2), u16(data, 4)], formatNameAt(data, 6)),
+  [TYPE.NAPTR]: formatNaptr,
   [TYPE.TXT]: formatStrings,
   [TYPE.HINFO]: formatStrings,
   [TYPE.CAA]: formatCaa,
@@ -285,6 +304,16 @@ function formatStrings(data: Uint8Array): string | undefined {
     strings.push(quoted(data.subarray(at + 1, at + 1 + data[at]!)));
   }
   return strings.length > 0 ? strings.join(" ") : undefined;
+}
+
+/** Order, preference, three strings, and what replaces the name (RFC 3403 section 4.1). */
+function formatNaptr(data: Uint8Array): string | undefined {
+  let end = 4;
+  for (let strings = 0; strings < 3; strings++) end += 1 + (data[end] ?? Infinity);
+  const strings = end < data.length ? formatStrings(data.subarray(4, end)) : undefined;
+  const name = formatNameAt(data, end);
+  if (strings === undefined || name === undefined) return undefined;
+  return [u16(data, 0), u16(data, 2), strings, name].join(" ");
 }
 
 function formatCaa(data: Uint8Array): string | undefined {

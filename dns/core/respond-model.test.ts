@@ -42,7 +42,7 @@ const record = (origin: string): fc.Arbitrary<ModelRecord> =>
         MX: `${number} ${hostOf(target)}.`,
         NS: `${hostOf(target)}.`,
         CNAME: `${target}.`,
-        DS: `\\# 4 0001020${number}`,
+        DS: `\\# 5 000102030${number}`,
       };
       return { name, ttl, type, value: values[type]! };
     });
