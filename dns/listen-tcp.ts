@@ -117,8 +117,8 @@ async function closed(server: Server, open: Connections, graceMs: number): Promi
   clearTimeout(timer);
 }
 
-/** The longest message, so that any fits behind its length. */
-const scratch = new Uint8Array(LENGTH_OCTETS + 65535);
+/** Answers to a chunk are written here one behind the other; behind the last that begins within the bound any fits. */
+const scratch = new Uint8Array(MAX_UNSENT_OCTETS + LENGTH_OCTETS + 65535);
 
 type AnswerHere = (query: Uint8Array, out: Uint8Array) => number;
 
@@ -186,25 +186,22 @@ interface Some {
 
 /** Answers the whole messages at the start of `pending`, as one buffer of bounded size. */
 function answerSome(pending: Buffer, answerTo: AnswerHere): Some {
-  const parts: Buffer[] = [];
   let octets = 0;
   let at = 0;
+  let isFaulty = false;
   while (octets < MAX_UNSENT_OCTETS && pending.length - at >= LENGTH_OCTETS) {
     const length = pending.readUInt16BE(at);
-    if (length === 0) return { answers: Buffer.concat(parts), taken: at, isFaulty: true };
+    isFaulty = length === 0;
     const end = at + LENGTH_OCTETS + length;
-    if (end > pending.length) break;
-    const answered = answerTo(
-      pending.subarray(at + LENGTH_OCTETS, end),
-      scratch.subarray(LENGTH_OCTETS),
-    );
+    if (isFaulty || end > pending.length) break;
+    const query = pending.subarray(at + LENGTH_OCTETS, end);
+    const answered = answerTo(query, scratch.subarray(octets + LENGTH_OCTETS));
     if (answered > 0) {
-      scratch[0] = answered >> 8;
-      scratch[1] = answered & 0xff;
-      parts.push(Buffer.from(scratch.subarray(0, LENGTH_OCTETS + answered)));
+      scratch[octets] = answered >> 8;
+      scratch[octets + 1] = answered & 0xff;
       octets += LENGTH_OCTETS + answered;
     }
     at = end;
   }
-  return { answers: Buffer.concat(parts), taken: at, isFaulty: false };
+  return { answers: Buffer.from(scratch.subarray(0, octets)), taken: at, isFaulty };
 }
