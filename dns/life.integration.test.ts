@@ -26,10 +26,10 @@ vi.mock("~encore/clients", async (importOriginal) => {
   };
   return { ...original, clusters: { ...original.clusters, tail: breakable } };
 });
-vi.mock("./store", async (importOriginal) => {
-  const store: Record<string, unknown> = await importOriginal();
-  const breakable = ["zoneExists", "changesAfter", "openPlacements", "readCursor", "copyLog"];
-  const wrapped = breakable.map((name) => [
+type Module = Record<string, unknown>;
+/** The functions of a module that ask the database, which may be away. */
+const breakable = vi.hoisted(() => (store: Module, ...names: readonly string[]): Module => {
+  const wrapped = names.map((name) => [
     name,
     async (...args: unknown[]) => {
       if (database.isAway) {
@@ -47,6 +47,12 @@ vi.mock("./store", async (importOriginal) => {
   ]);
   return { ...store, ...Object.fromEntries(wrapped) };
 });
+vi.mock("./store", async (original) =>
+  breakable(await original<Module>(), "zoneExists", "changesAfter"),
+);
+vi.mock("./store-placements", async (original) =>
+  breakable(await original<Module>(), "openPlacements", "readCursor", "copyLog"),
+);
 
 const token = { authData: { userID: "test" } };
 const folder = mkdtempSync(join(tmpdir(), "stele-dns-"));
@@ -284,7 +290,7 @@ describe("an instance", () => {
 
   it("goes on answering while the database is away, and copies the log when it is back", async () => {
     const fourth = await load();
-    const store = await import("./store");
+    const store = await import("./store-placements");
     await fourth.start();
     await fourth.kick();
     database.isAway = true;

@@ -28,6 +28,7 @@ import { SnapshotWriter } from "./snapshot-writer";
 import { registry, stateOfThis } from "./state";
 import * as store from "./store";
 import { SHOWN_CHANNEL } from "./store-instances";
+import { copyLog, readCursor } from "./store-placements";
 import { startSweep, type Sweep } from "./sweep";
 import { batchOf, LogCopy, type OnState, type ReadRequest, Tail } from "./tail";
 import { zones } from "./zones";
@@ -129,7 +130,6 @@ function follow(): void {
   instance().answerSigned = answerSigned;
   writer.schedule();
   secondaries().schedule();
-  const { readCursor, copyLog } = store;
   const onCopyState = stateOf("copying the placement log");
   copy = new LogCopy({ read: readLog, readCursor, copy: copyLog, onState: onCopyState });
   tail = new Tail({

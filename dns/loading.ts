@@ -9,7 +9,7 @@ import { instance } from "./instance";
 import { config } from "./settings";
 import type { StoredSnapshot } from "./snapshot-file";
 import type { SnapshotSource } from "./snapshot-writer";
-import * as store from "./store";
+import { openPlacements, type Placements } from "./store-placements";
 import { ensurePlatformZone, zones } from "./zones";
 
 /** Beyond this the disk's copy is used: names come back before the database does. */
@@ -78,7 +78,7 @@ export async function loadFromDisk(stored: StoredSnapshot): Promise<void> {
 export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
   const placements = await fromDatabase(async () => {
     await ensurePlatformZone();
-    return store.openPlacements();
+    return openPlacements();
   });
   try {
     if (stored && mayBeNewer(stored, placements)) {
@@ -103,16 +103,16 @@ export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
 }
 
 /** Memory is of the same system, and at least as new: it has what is in the database, or came after. */
-function isKnown({ systemId: of, seq }: store.Placements): boolean {
+function isKnown({ systemId: of, seq }: Placements): boolean {
   return systemId === of && instance().snapshot.seq >= seq;
 }
 
-function mayBeNewer(stored: StoredSnapshot, { systemId: of, seq }: store.Placements): boolean {
+function mayBeNewer(stored: StoredSnapshot, { systemId: of, seq }: Placements): boolean {
   return stored.systemId === of && (stored.lastSeq ?? Infinity) > seq;
 }
 
 /** The database prepares a page while the one before is taken into memory. */
-async function* pagesOf({ clusters, seq, pages, readPage }: store.Placements) {
+async function* pagesOf({ clusters, seq, pages, readPage }: Placements) {
   yield { changes: clusters, seq: 0, isWhole: true } satisfies Batch;
   const read = (page: number) => moreFromDatabase(() => readPage(page));
   let next = pages > 0 ? read(0) : undefined;

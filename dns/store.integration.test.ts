@@ -6,6 +6,7 @@ import { db } from "./db";
 import * as store from "./store";
 import * as challengeStore from "./store-challenges";
 import * as domainStore from "./store-domain";
+import * as copy from "./store-placements";
 
 const soa = "ns1.store.test hostmaster.store.test 0 3600 600 86400 60";
 const seed = (zone: string) => ({
@@ -27,7 +28,7 @@ const byName = (changes: readonly Change[], name: string): Change[] =>
 
 let cursor = 0;
 beforeAll(async () => {
-  cursor = await store.readCursor();
+  cursor = await copy.readCursor();
   await store.putZone(seed("store.test"));
 });
 // Other tests follow the real log, which holds nothing of what is copied here.
@@ -191,7 +192,7 @@ describe("the copy of the log", () => {
   };
 
   const placements = async () => {
-    const { systemId, seq, clusters, pages, readPage, close } = await store.openPlacements();
+    const { systemId, seq, clusters, pages, readPage, close } = await copy.openPlacements();
     const texts = [];
     for (let page = 0; page < pages; page++) texts.push(await readPage(page));
     await close();
@@ -200,13 +201,13 @@ describe("the copy of the log", () => {
   };
 
   it("moves with its cursor, and only from where the cursor is", async () => {
-    const start = await store.readCursor();
+    const start = await copy.readCursor();
     const changes: Change[] = [
       { kind: "cluster", id: "c1", ingress: ["192.0.2.1", "::1"] },
       repl(1),
     ];
-    expect(await store.copyLog(start, { changes, seq: start + 2 })).toBe(start + 2);
-    expect(await store.copyLog(start, { changes: [repl(9)], seq: start + 9 })).toBe(start + 2);
+    expect(await copy.copyLog(start, { changes, seq: start + 2 })).toBe(start + 2);
+    expect(await copy.copyLog(start, { changes: [repl(9)], seq: start + 9 })).toBe(start + 2);
     const loaded = await placements();
     expect(loaded).toMatchObject({
       seq: start + 2,
@@ -215,15 +216,57 @@ describe("the copy of the log", () => {
     expect(loaded.changes).toEqual(expect.arrayContaining(changes));
   });
 
+  it("is copied in a few statements, however many changes there are, as one by one", async () => {
+    const start = await copy.readCursor();
+    const ids = Array.from({ length: 150 }, (_, number) => `many${number}`);
+    const many = (generation: number) => ids.map((id) => ({ ...repl(generation), id }) as Change);
+    const gone = ids.slice(0, 50).map((id): Change => ({ kind: "repl_gone", id }));
+    const again: Change = { ...(repl(1) as Change & { kind: "repl" }), id: "many0" };
+    const changes = [...many(3), ...many(2), ...gone, again];
+    await copy.copyLog(start, { changes, seq: start + 1 });
+    const left = (await placements()).changes.filter((one) => "id" in one && ids.includes(one.id));
+    expect(left).toHaveLength(101);
+    expect(left).toEqual(expect.arrayContaining([again, ...many(3).slice(50)]));
+    await copy.copyLog(start + 1, {
+      changes: ids.map((id) => ({ kind: "repl_gone", id })),
+      seq: start + 2,
+    });
+  });
+
+  it("is read in pages, as of one moment", async () => {
+    const count = 30_000;
+    await db.exec`
+      INSERT INTO placement_copy (repl_id, name, owner, cluster_id, generation)
+      SELECT 'page' || i, 'n' || i, 'o' || i % 100, 'c', 1 + i % 5 FROM generate_series(1, ${count}) AS i`;
+    const opened = await copy.openPlacements();
+    expect(opened.pages).toBeGreaterThan(2);
+    const first = unpackRepls(await opened.readPage(0));
+    await db.exec`UPDATE placement_copy SET cluster_id = 'd', generation = 9 WHERE repl_id LIKE 'page%'`;
+    await db.exec`DELETE FROM placement_copy WHERE repl_id = 'page30000'`;
+    const rest = [];
+    for (let page = 1; page < opened.pages; page++) {
+      rest.push(...unpackRepls(await opened.readPage(page)));
+    }
+    await opened.close();
+    const all = [...first, ...rest].filter(({ id }) => id.startsWith("page"));
+    const expected = new Set(Array.from({ length: count }, (_, i) => `page${i + 1}`));
+    expect(new Set(all.map(({ id }) => id))).toEqual(expected);
+    expect(all).toHaveLength(count);
+    expect(all.every(({ clusterId, generation }) => clusterId === "c" && generation < 9)).toBe(
+      true,
+    );
+    await db.exec`DELETE FROM placement_copy WHERE repl_id LIKE 'page%'`;
+  });
+
   it("keeps the higher generation, and forgets what is gone", async () => {
-    const start = await store.readCursor();
-    await store.copyLog(start, { changes: [repl(5), repl(4)], seq: start + 1 });
+    const start = await copy.readCursor();
+    await copy.copyLog(start, { changes: [repl(5), repl(4)], seq: start + 1 });
     expect((await placements()).changes).toContainEqual(repl(5));
     const gone: Change[] = [
       { kind: "repl_gone", id: "r1" },
       { kind: "cluster_gone", id: "c1" },
     ];
-    await store.copyLog(start + 1, { changes: gone, seq: start + 2 });
+    await copy.copyLog(start + 1, { changes: gone, seq: start + 2 });
     const left = (await placements()).changes;
     expect(left.filter((change) => "id" in change && ["r1", "c1"].includes(change.id))).toEqual([]);
   });
@@ -290,8 +333,8 @@ describe("domains", () => {
 
   it("go with their repl", async () => {
     await domainStore.addDomain({ hostname: "b.example", replId: "r9", owner: "o" });
-    const start = await store.readCursor();
-    await store.copyLog(start, { changes: [{ kind: "repl_gone", id: "r9" }], seq: start + 1 });
+    const start = await copy.readCursor();
+    await copy.copyLog(start, { changes: [{ kind: "repl_gone", id: "r9" }], seq: start + 1 });
     expect(await domainStore.findDomain("b.example")).toMatchObject({ status: "removing" });
     expect(await domainStore.listDomains("r9")).toEqual([]);
   });

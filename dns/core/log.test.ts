@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { changeOf, type LogEntry } from "./log";
+import type { Change } from "./catalog";
+import { changeOf, type LogEntry, outcomeOf } from "./log";
 
 const entry: LogEntry = {
   seq: 1,
@@ -46,5 +48,62 @@ describe("changeOf()", () => {
     expect(changeOf({ ...entry, kind: "of the future" })).toBeUndefined();
     expect(changeOf({ ...entry, clusterId: null })).toBeUndefined();
     expect(changeOf({ ...entry, kind: "cluster" })).toBeUndefined();
+  });
+});
+
+/** What `changes` make of a copy, one after the other. */
+function copied(copy: ReadonlyMap<string, Change>, changes: readonly Change[]): object {
+  const rows = new Map(copy);
+  for (const change of changes) {
+    if (!("id" in change)) throw new Error("not of the log");
+    const key = `${change.kind.replace("_gone", "")} ${change.id}`;
+    const known = rows.get(key);
+    const isOld =
+      known?.kind === "repl" && change.kind === "repl" && known.generation > change.generation;
+    if (change.kind.endsWith("_gone")) rows.delete(key);
+    else if (!isOld) rows.set(key, change);
+  }
+  return Object.fromEntries(rows);
+}
+
+const id = fc.constantFrom("a", "b");
+const logged: fc.Arbitrary<Change> = fc.oneof(
+  fc.record({
+    kind: fc.constant("repl" as const),
+    id,
+    name: fc.constantFrom("n", "m"),
+    owner: fc.constant("o"),
+    clusterId: fc.constantFrom("east", "west"),
+    generation: fc.integer({ min: 1, max: 4 }),
+  }),
+  fc.record({ kind: fc.constant("repl_gone" as const), id }),
+  fc.record({
+    kind: fc.constant("cluster" as const),
+    id,
+    ingress: fc.constantFrom(["192.0.2.1"], []),
+  }),
+  fc.record({ kind: fc.constant("cluster_gone" as const), id }),
+);
+
+describe("outcomeOf()", () => {
+  it("makes of a copy what the changes make of it one by one", () => {
+    fc.assert(
+      fc.property(fc.array(logged), fc.array(logged), (before, changes) => {
+        const copy = new Map(Object.entries(copied(new Map(), before))) as Map<string, Change>;
+        const { goneRepls, repls, goneClusters, clusters } = outcomeOf(changes);
+        const outcome: Change[] = [
+          ...goneRepls.map((gone): Change => ({ kind: "repl_gone", id: gone })),
+          ...repls.map((repl): Change => ({ ...repl, kind: "repl" })),
+          ...goneClusters.map((gone): Change => ({ kind: "cluster_gone", id: gone })),
+          ...clusters.map((cluster): Change => ({ ...cluster, kind: "cluster" })),
+        ];
+        expect(copied(copy, outcome)).toEqual(copied(copy, changes));
+      }),
+    );
+  });
+
+  it("is of what the log says only", () => {
+    const zone: Change = { kind: "zone", zone: "z", base: 1, revision: 1 };
+    expect(() => outcomeOf([zone])).toThrow('Cannot copy a "zone" change');
   });
 });
