@@ -19,6 +19,8 @@ export interface Zone {
   serial: number;
   /** Names that exist in it, those of repls counted once. */
   names: number;
+  /** RRsets that it holds by itself. */
+  rrsets: number;
 }
 
 interface ZoneList {

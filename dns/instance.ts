@@ -7,6 +7,7 @@ import log from "encore.dev/log";
 import { startWorker } from "../shared/worker";
 import type { Batch, Catalog, CatalogOptions } from "./core/catalog";
 import { Memory } from "./core/memory";
+import { EventCounts } from "./core/metrics";
 import type { Snapshot } from "./core/snapshot";
 import { guard } from "./guard";
 import { Answerer, type AnswererOptions } from "./listen";
@@ -39,6 +40,9 @@ export class Instance {
   logLevelAt: number | undefined;
   /** Answers signed messages; nobody does before the start. */
   answerSigned: AnswererOptions["answerSigned"] | undefined;
+  /** What became of transfers, updates, notifications and signatures. */
+  readonly events = new EventCounts();
+  workerDeaths = 0;
   #memory: Memory;
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
@@ -55,7 +59,10 @@ export class Instance {
       startWorker,
       answerSigned: (asked) => this.answerSigned?.(asked),
       onEncrypted: logEncrypted,
-      onDeath: (reason) => log.error("an answering thread died and is replaced", { reason }),
+      onDeath: (reason) => {
+        this.workerDeaths++;
+        log.error("an answering thread died and is replaced", { reason });
+      },
     });
   }
 

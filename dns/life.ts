@@ -19,6 +19,7 @@ import {
   sayUnusable,
   snapshotSource,
 } from "./loading";
+import { closeMetrics, openMetrics } from "./metrics";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
 import { secondaries } from "./secondaries";
@@ -85,6 +86,7 @@ export async function start(): Promise<void> {
   registerReadiness("dns", async () =>
     answerer.listening.length > 0 ? null : "the name server does not listen",
   );
+  await openMetrics();
   const stored = await findSnapshot(config().snapshotFile);
   // Meanwhile the worker's bundle is made, where it is out of date; opening it says what is wrong.
   const isBundled = bundleWorker(STREAM_WORKER).catch(() => undefined);
@@ -226,5 +228,10 @@ export async function drain(deadlineMs: number): Promise<void> {
   tail?.stop();
   await instance().answerer.close(Math.min(deadlineMs, CLOSE_GRACE_MS));
   await registry().leave(LEAVE_MS);
-  await Promise.all([writer?.close(), copy?.stop(), ...listeners.map((one) => one.close())]);
+  await Promise.all([
+    writer?.close(),
+    copy?.stop(),
+    ...listeners.map((one) => one.close()),
+    closeMetrics(),
+  ]);
 }

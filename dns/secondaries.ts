@@ -105,6 +105,7 @@ export class Notifier {
         told.serial = serialOf(row.zone) ?? told.serial;
         if (await notify(row, waitMs)) {
           told.heard = told.serial ?? null;
+          instance().events.add("notify", "answered");
           return;
         }
       } catch (error) {
@@ -112,6 +113,7 @@ export class Notifier {
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
+    instance().events.add("notify", "unanswered");
     log.warn("a secondary does not answer to NOTIFY", { ...row, tries: WAITS_MS.length });
   }
 }

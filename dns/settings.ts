@@ -170,6 +170,12 @@ export const settings = {
     parse: networks,
     doc: "Networks whose queries are all answered, separated by commas",
   },
+  metricsListen: {
+    name: "STELE_DNS_METRICS_LISTEN",
+    default: "",
+    parse: optionalAddress,
+    doc: "Address that serves `/metrics` of this process to Prometheus, over HTTP and to anybody, such as 10.0.0.1:9153; empty for none",
+  },
   sealKey: {
     name: "STELE_DNS_SEAL_KEY",
     default: "",

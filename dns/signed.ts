@@ -6,6 +6,7 @@ import log from "encore.dev/log";
 import { addressOctets } from "./core/address";
 import { CLASS, OPCODE, RCODE, TYPE } from "./core/codes";
 import { type Message, readMessage } from "./core/message";
+import { rcodeName } from "./core/metrics";
 import { mayTransfer } from "./core/policy";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, MIN_UDP_OCTETS, respond } from "./core/respond";
 import { isAfter } from "./core/serial";
@@ -31,6 +32,10 @@ const MAX_TRANSFERS = 8;
 /** What is handed to the worker at once; the next waits until this is on its way. */
 const BATCH_OCTETS = 128 * 1024;
 
+const TSIG_ERROR_NAMES = new Map<number, string>(
+  Object.entries(TSIG_ERROR).map(([name, error]) => [error, name]),
+);
+
 let transfers = 0;
 
 /** The answer's messages, each signed where the question's signature was right. */
@@ -50,6 +55,7 @@ export async function* answerSigned(asked: Asked): AsyncGenerator<readonly Uint8
     const key = await keyRing().find(tsig.keyName);
     const error = verify({ octets: asked.query, tsig, key, now, hmac });
     if (error !== TSIG_ERROR.NONE || !key) {
+      instance().events.add("bad_signature", TSIG_ERROR_NAMES.get(error) ?? "other");
       yield [refused(question, { tsig, key, now, error })];
       return;
     }
@@ -96,7 +102,9 @@ async function* answersTo(question: KeyedQuestion): AsyncGenerator<Uint8Array> {
   const { message, plain } = question;
   const { opcode } = message.header;
   if (opcode === OPCODE.UPDATE) {
-    yield reply(question, await updateZone(message, question.key));
+    const rcode = await updateZone(message, question.key);
+    instance().events.add("update", rcodeName(rcode));
+    yield reply(question, rcode);
   } else if (opcode === OPCODE.QUERY) {
     const type = message.questions[0]?.type;
     if (type === TYPE.AXFR || type === TYPE.IXFR) yield* transfer(question);
@@ -110,7 +118,7 @@ async function* transfer(question: KeyedQuestion): AsyncGenerator<Uint8Array> {
   const { asked, message, key } = question;
   const wanted = transferFor(question);
   if (typeof wanted === "number") {
-    yield reply(question, wanted);
+    yield* refuseTransfer(question, wanted);
     return;
   }
   const reserve = signatureOctets(key);
@@ -120,15 +128,21 @@ async function* transfer(question: KeyedQuestion): AsyncGenerator<Uint8Array> {
     return;
   }
   if (transfers >= MAX_TRANSFERS) {
-    yield reply(question, RCODE.SERVFAIL);
+    yield* refuseTransfer(question, RCODE.SERVFAIL);
     return;
   }
+  instance().events.add("transfer", rcodeName(RCODE.NOERROR));
   transfers++;
   try {
     yield* transferOf(wanted, reserve);
   } finally {
     transfers--;
   }
+}
+
+function* refuseTransfer(question: KeyedQuestion, rcode: number): Generator<Uint8Array> {
+  instance().events.add("transfer", rcodeName(rcode));
+  yield reply(question, rcode);
 }
 
 /** The zone to transfer, or why not. Over UDP there is only IXFR (RFC 5936 section 4.2). */

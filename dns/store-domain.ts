@@ -70,6 +70,12 @@ export async function listDomains(replId: string): Promise<DomainRow[]> {
     ORDER BY hostname LIMIT ${MAX_LIST}`;
 }
 
+/** How many domains are in each state. */
+export async function countDomains(): Promise<{ status: DomainRow["status"]; count: number }[]> {
+  return db.queryAll<{ status: DomainRow["status"]; count: number }>`
+    SELECT status, count(*)::int AS count FROM domain GROUP BY status ORDER BY status`;
+}
+
 /** Ask for the end of a domain; the sweep carries it out. False when there is none. */
 export async function removeDomain(hostname: string): Promise<boolean> {
   const row = await db.queryRow`

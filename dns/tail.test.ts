@@ -49,25 +49,30 @@ class FakeLog {
 function tailOf(log: FakeLog) {
   const seen: number[] = [];
   const states: (string | null)[] = [];
+  /** How many entries were in memory each time that it was level with the log. */
+  const levels: number[] = [];
   const tail = new Tail({
     read: log.read,
     position: () => seen.at(-1) ?? 0,
     onEntries: (entries) => seen.push(...entries.map(({ seq }) => seq)),
+    onLevel: () => levels.push(seen.length),
     onState: (state) => states.push(state),
   });
-  return { tail, seen, states };
+  return { tail, seen, states, levels };
 }
 
 describe("a tail", () => {
   it("sees every entry once, in order, and says when it has caught up", async () => {
     const log = new FakeLog();
     log.write(1_200);
-    const { tail, seen } = tailOf(log);
+    const { tail, seen, levels } = tailOf(log);
     tail.start();
     await tail.caughtUp;
+    expect(levels[0]).toBe(1_200);
     expect(seen).toEqual(log.entries.map(({ seq }) => seq));
     log.write(1);
     await expect.poll(() => seen.at(-1)).toBe(1_201);
+    await expect.poll(() => levels.at(-1)).toBe(1_201);
     tail.stop();
     log.wakeAll();
   });

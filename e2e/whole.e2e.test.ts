@@ -48,6 +48,17 @@ async function stele(...args: string[]): Promise<{ code: number; stdout: string;
 const through = (cluster: string, host: string, path = "/") =>
   get(platform.ingressOf(cluster), platform.httpPort, host, path);
 
+describe("metrics", () => {
+  it("of the name server are for who has the token", async () => {
+    const url = `http://127.0.0.1:${platform.apiPort}/v1/dns/metrics`;
+    expect((await fetch(url)).status).toBe(401);
+    const headers = { authorization: `Bearer ${platform.token}` };
+    const answer = await fetch(url, { headers });
+    expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect(await answer.text()).toMatch(/^stele_dns_repls [1-9]/m);
+  });
+});
+
 describe("names", () => {
   it.each([
     (repl: Repl) => repl.host,

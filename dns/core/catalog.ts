@@ -133,11 +133,12 @@ export class Catalog {
     return this.#seq;
   }
 
-  get zones(): { name: Name; serial: number; names: number }[] {
+  get zones(): { name: Name; serial: number; names: number; rrsets: number }[] {
     return [...this.#members.values()].map(({ zone }) => ({
       name: zone.origin,
       serial: zone.serial,
       names: zone.size + (zone.origin === this.#platformOrigin ? this.platform.size : 0),
+      rrsets: zone.rrsets,
     }));
   }
 

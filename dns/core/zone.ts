@@ -53,6 +53,7 @@ export class Zone implements ZoneView {
   #soa: RRset = { type: TYPE.SOA, ttl: 0, rdatas: [] };
   #negativeSoa: RRset = this.#soa;
   #cuts = 0;
+  #rrsets = 0;
 
   constructor(origin: Name) {
     this.origin = origin;
@@ -80,6 +81,10 @@ export class Zone implements ZoneView {
     return this.#entries.size;
   }
 
+  get rrsets(): number {
+    return this.#rrsets;
+  }
+
   node(name: Name): Node | undefined {
     return this.#entries.get(name)?.rrsets;
   }
@@ -103,10 +108,10 @@ export class Zone implements ZoneView {
 
   /** Put an RRset at a name within the zone, in place of one of that type; none removes it. */
   set(name: Name, type: number, rrset: RRset | undefined): void {
-    if (type === TYPE.NS && name !== this.origin) {
-      const had = this.node(name)?.has(TYPE.NS) ?? false;
-      this.#cuts += Number(rrset !== undefined) - Number(had);
-    }
+    const had = this.node(name)?.has(type) ?? false;
+    const more = Number(rrset !== undefined) - Number(had);
+    this.#rrsets += more;
+    if (type === TYPE.NS && name !== this.origin) this.#cuts += more;
     if (rrset) this.#ensure(name).rrsets.set(type, rrset);
     else this.#entries.get(name)?.rrsets.delete(type);
     if (!rrset) this.#prune(name);
