@@ -11,14 +11,18 @@ mkdirSync(CACHE, { recursive: true });
 
 const SERVER_CORE = 0;
 const CLIENT_CORE = 1;
+export const ANY_CORE = -1;
 const canPin = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0;
 
 export const cores = canPin
   ? `each server on core ${SERVER_CORE}, the client on core ${CLIENT_CORE}`
   : "servers and client share what cores there are: no taskset, or one core";
 
+/** On any core where there is none to keep to. */
 function pinned(core, [command, ...args]) {
-  return canPin ? ["taskset", ["-c", String(core), command, ...args]] : [command, args];
+  return canPin && core !== ANY_CORE
+    ? ["taskset", ["-c", String(core), command, ...args]]
+    : [command, args];
 }
 
 /** Processes that end with this one, whatever ends it. */
@@ -29,8 +33,8 @@ process.once("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 /** Starts a server on its core; `stop` resolves when it has ended. What it says last is in `said()`. */
-export function startServer(command, options = {}) {
-  const child = spawn(...pinned(SERVER_CORE, command), {
+export function startServer(command, { core = SERVER_CORE, ...options } = {}) {
+  const child = spawn(...pinned(core, command), {
     stdio: ["ignore", "pipe", "pipe"],
     ...options,
   });
@@ -56,8 +60,8 @@ export function startServer(command, options = {}) {
 }
 
 /** The output of the client on its core; throws with what it said when it fails. */
-export async function runClient(command) {
-  const child = spawn(...pinned(CLIENT_CORE, command), { stdio: ["ignore", "pipe", "pipe"] });
+export async function runClient(command, core = CLIENT_CORE) {
+  const child = spawn(...pinned(core, command), { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   let output = "";
   let fault = "";

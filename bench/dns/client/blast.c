@@ -70,7 +70,7 @@ void blast(const struct options *options, struct figures *figures) {
   }
   struct asker *askers = calloc((size_t)options->sockets, sizeof *askers);
   if (askers == NULL) fail("memory for the sockets");
-  for (int i = 0; i < options->sockets; i++) askers[i].socket = open_udp(options);
+  for (int i = 0; i < options->sockets; i++) askers[i].socket = open_udp(options, i);
 
   double begin = now() + options->warm_up;
   double end = begin + options->seconds;

@@ -52,18 +52,22 @@ struct cpu cpu_of(const struct options *options) {
   return cpu;
 }
 
-int open_udp(const struct options *options) {
+int open_udp(const struct options *options, int at) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   if (fd < 0) fail("a socket");
   // The first is for root only; the second stays within what the system allows.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &RECEIVE_OCTETS, sizeof RECEIVE_OCTETS) != 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &RECEIVE_OCTETS, sizeof RECEIVE_OCTETS);
-  if (connect(fd, (const struct sockaddr *)&options->server, sizeof options->server) != 0)
+  const struct sockaddr_in *server = &options->servers[at % options->server_count];
+  if (connect(fd, (const struct sockaddr *)server, sizeof *server) != 0)
     fail("a socket to the server");
   return fd;
 }
 
-static void read_server(const char *text, struct sockaddr_in *server) {
+static void read_server(const char *text, struct options *options) {
+  int most = (int)(sizeof options->servers / sizeof options->servers[0]);
+  if (options->server_count == most) fail("--server is given too often");
+  struct sockaddr_in *server = &options->servers[options->server_count++];
   char host[64] = "";
   unsigned port = 0;
   if (sscanf(text, "%63[^:]:%u", host, &port) != 2 || inet_pton(AF_INET, host, &server->sin_addr) != 1)
@@ -81,6 +85,7 @@ static const struct option NAMES[] = {
     {"server", required_argument, NULL, 's'},  {"names", required_argument, NULL, 'n'},
     {"seconds", required_argument, NULL, 't'}, {"warm-up", required_argument, NULL, 'u'},
     {"rate", required_argument, NULL, 'r'},    {"sockets", required_argument, NULL, 'c'},
+    {"rest", required_argument, NULL, 'e'},
     {"window", required_argument, NULL, 'w'},  {"pids", required_argument, NULL, 'p'},
     {"unchecked", no_argument, NULL, 'x'},     {NULL, 0, NULL, 0},
 };
@@ -88,18 +93,19 @@ static const struct option NAMES[] = {
 static const char *read_options(int argc, char **argv, struct options *options) {
   const char *names = NULL;
   for (int option; (option = getopt_long(argc, argv, "", NAMES, NULL)) != -1;) {
-    if (option == 's') read_server(optarg, &options->server);
+    if (option == 's') read_server(optarg, options);
     else if (option == 'n') names = optarg;
     else if (option == 't') options->seconds = atof(optarg);
     else if (option == 'u') options->warm_up = atof(optarg);
     else if (option == 'r') options->rate = atof(optarg);
     else if (option == 'c') options->sockets = atoi(optarg);
+    else if (option == 'e') options->rest = atoi(optarg);
     else if (option == 'w') options->window = atoi(optarg);
     else if (option == 'p') read_pids(optarg, options);
     else if (option == 'x') options->unchecked = true;
     else exit(2);
   }
-  if (names == NULL || options->server.sin_port == 0 || options->sockets < 1)
+  if (names == NULL || options->server_count == 0 || options->sockets < 1)
     fail("expected --server ADDR:PORT --names FILE");
   return names;
 }

@@ -16,11 +16,15 @@ struct query {
 };
 
 struct options {
-  struct sockaddr_in server;
+  /** UDP sockets take them in turn; TCP connections go to the first. */
+  struct sockaddr_in servers[8];
+  int server_count;
   double seconds;
   double warm_up;
   /** Queries a second of `paced`. */
   double rate;
+  /** Microseconds that `paced` sleeps when nothing is due: it leaves the core to others, and is late by as much. */
+  int rest;
   /** UDP sockets, each with a port of its own, or TCP connections. */
   int sockets;
   /** Of TCP: queries of a connection that may be unanswered. */
@@ -77,8 +81,8 @@ struct cpu {
 };
 struct cpu cpu_of(const struct options *options);
 
-/** A UDP socket that is connected to the server. */
-int open_udp(const struct options *options);
+/** A UDP socket that is connected to a server: the so-many-th. */
+int open_udp(const struct options *options, int at);
 
 void blast(const struct options *options, struct figures *figures);
 void paced(const struct options *options, struct figures *figures);

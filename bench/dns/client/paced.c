@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { MAX_REPLY = 2048, IDS = 65536 };
 /** Of the histogram: a tenth of a microsecond each, up to a tenth of a second. */
@@ -54,7 +55,7 @@ static void receive(int socket, const struct options *options, struct figures *f
 
 void paced(const struct options *options, struct figures *figures) {
   int sockets[options->sockets];
-  for (int i = 0; i < options->sockets; i++) sockets[i] = open_udp(options);
+  for (int i = 0; i < options->sockets; i++) sockets[i] = open_udp(options, i);
   for (int i = 0; i < IDS; i++) scheduled[i] = -1;
 
   double first = now();
@@ -85,6 +86,7 @@ void paced(const struct options *options, struct figures *figures) {
       next++;
     }
     for (int i = 0; i < options->sockets; i++) receive(sockets[i], options, figures);
+    if (options->rest > 0 && first + (double)next * pause > time) usleep((useconds_t)options->rest);
   }
   struct cpu after = cpu_of(options);
   figures->seconds = options->seconds;

@@ -35,7 +35,7 @@ static void open_connection(struct connection *connection, const struct options 
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   if (fd < 0) fail("a socket");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (connect(fd, (const struct sockaddr *)&options->server, sizeof options->server) != 0)
+  if (connect(fd, (const struct sockaddr *)&options->servers[0], sizeof options->servers[0]) != 0)
     fail("a connection to the server");
   connection->socket = fd;
   connection->sent = connection->answered = 0;
