@@ -5,7 +5,7 @@ import { Catalog } from "./core/catalog";
 import { Counters, DROP, OVER, type Over } from "./core/counters";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, type Outcome, respond, type Server } from "./core/respond";
-import { isSigned, typeAsked } from "./core/tsig";
+import { typeAsked } from "./core/tsig";
 import { Follower } from "./feed";
 import { type Deliver, HandOff } from "./hand-off";
 import type { FromWorker, ThreadInput, ToWorker } from "./protocol";
@@ -20,15 +20,16 @@ export class Answering {
   readonly #server: Server;
   readonly #follower: Follower;
   readonly #main: MessagePort;
+  #nowMs = 0;
 
-  constructor({ catalog: options, guard, feed, counters }: ThreadInput, main: MessagePort) {
+  constructor({ catalog: options, guard, feed, counters, limits }: ThreadInput, main: MessagePort) {
     const catalog = new Catalog(options);
     this.counters = new Counters(counters);
     this.#server = {
       zones: catalog,
       identity: guard.identity,
       secrets: guard.secrets,
-      limiter: guard.rateLimits && new RateLimiter(guard.rateLimits),
+      limiter: guard.rateLimits && new RateLimiter(guard.rateLimits, limits),
     };
     this.#follower = new Follower(feed, (batch) => {
       try {
@@ -52,30 +53,35 @@ export class Answering {
     );
   }
 
-  /** To be called before what follows is answered. */
+  /** To be called before what follows is answered: takes what changed, and the time. */
   catchUp(): void {
     this.#follower.catchUp();
+    this.#nowMs = Date.now();
   }
 
-  /** Whether a signed message is on its way to the main thread, or was one too many. */
-  isHandedOff(over: Over, query: Uint8Array, address: string, deliver: () => Deliver): boolean {
-    if (!isSigned(query)) return false;
+  /** Send a signed message to the main thread, unless it is one too many. */
+  give(over: Over, query: Uint8Array, address: string, deliver: () => Deliver): void {
     this.counters.query(over, typeAsked(query));
     const transport = over === OVER.UDP ? "udp" : "tcp";
-    if (this.handOff.give({ transport, address, query }, deliver, Date.now()))
-      this.counters.handedOff();
+    const isGiven = this.handOff.give({ transport, address, query }, deliver, this.#nowMs);
+    if (isGiven) this.counters.handedOff();
     else this.counters.drop(DROP.LIMIT);
-    return true;
   }
 
   /** Answer a message that is not signed, and count it. */
   respond(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
-    const { counters } = this;
-    const startedAt = counters.isSampled() ? performance.now() : undefined;
-    const asker: Asker = { transport: TRANSPORT[over], address, nowMs: Date.now() };
+    const asker: Asker = { transport: TRANSPORT[over], address, nowMs: this.#nowMs };
     const outcome = respond(this.#server, query, asker, out);
-    counters.outcome(over, query.length, outcome);
-    if (startedAt !== undefined) counters.took((performance.now() - startedAt) * 1000);
+    this.counters.outcome(over, query.length, outcome);
+    return outcome;
+  }
+
+  /** The same for one that came alone; how long some of them take is counted too. */
+  respondOne(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
+    if (!this.counters.isSampled()) return this.respond(over, query, address, out);
+    const startedAt = performance.now();
+    const outcome = this.respond(over, query, address, out);
+    this.counters.took((performance.now() - startedAt) * 1000);
     return outcome;
   }
 }

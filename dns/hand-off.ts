@@ -21,6 +21,11 @@ export class HandOff {
     this.#tell = tell;
   }
 
+  /** Somebody waits for an answer. */
+  get isBusy(): boolean {
+    return this.#underWay.size > 0;
+  }
+
   /** False, and nothing is done, when too many are under way. */
   give(asked: Omit<Asked, "id">, deliver: () => Deliver, nowMs: number): boolean {
     if (this.#underWay.size >= MAX_UNDER_WAY || this.#isFlooded(asked, nowMs)) return false;

@@ -25,6 +25,7 @@ export interface InstanceOptions {
   readonly guard: Guard;
   readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
+  readonly udp: AnswererOptions["udp"];
 }
 
 export class Instance {
@@ -47,7 +48,7 @@ export class Instance {
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor({ catalog, guard, encrypted, addresses }: InstanceOptions) {
+  constructor({ catalog, guard, encrypted, addresses, udp }: InstanceOptions) {
     this.#memory = new Memory(catalog);
     this.guard = guard;
     this.answerer = new Answerer({
@@ -55,6 +56,7 @@ export class Instance {
       guard,
       encrypted,
       addresses,
+      udp,
       snapshot: () => this.#memory.whole(),
       startWorker,
       answerSigned: (asked) => this.answerSigned?.(asked),
@@ -136,11 +138,13 @@ let created: Instance | undefined;
 
 /** The instance of this process, made at the first use. */
 export function instance(): Instance {
-  const { zone, validationZone, listen, certificate, listenTls, listenHttps } = config();
+  const { zone, validationZone, listen, udp, workers, certificate, listenTls, listenHttps } =
+    config();
   return (created ??= new Instance({
     catalog: { platformZone: zone, validationZone },
     guard: guard(config()),
     encrypted: { certificate, tls: listenTls, https: listenHttps },
     addresses: listen,
+    udp: { mode: udp, workers },
   }));
 }

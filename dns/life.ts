@@ -20,6 +20,7 @@ import {
   snapshotSource,
 } from "./loading";
 import { closeMetrics, openMetrics } from "./metrics";
+import { UDP_WORKER } from "./listen-batched";
 import { formatAddress } from "./protocol";
 import { config } from "./settings";
 import { secondaries } from "./secondaries";
@@ -88,8 +89,8 @@ export async function start(): Promise<void> {
   );
   await openMetrics();
   const stored = await findSnapshot(config().snapshotFile);
-  // Meanwhile the worker's bundle is made, where it is out of date; opening it says what is wrong.
-  const isBundled = bundleWorker(STREAM_WORKER).catch(() => undefined);
+  // Meanwhile the workers' bundles are made, where they are out of date; opening them says what is wrong.
+  const isBundled = Promise.allSettled([STREAM_WORKER, UDP_WORKER].map(bundleWorker));
   await load(stored);
   await isBundled;
   follow();
@@ -210,7 +211,8 @@ async function openSockets(): Promise<void> {
     try {
       await answerer.open();
       const addresses = answerer.listening.map(formatAddress);
-      log.info("the name server answers", { addresses, seq: instance().snapshot.seq });
+      const { seq } = instance().snapshot;
+      log.info("the name server answers", { addresses, udp: answerer.udp, seq });
       return;
     } catch (error) {
       if (attempt === 1) log.error(error, "cannot bind the name server, will try again");

@@ -4,7 +4,7 @@ import { isIPv6 } from "node:net";
 import type { ListenAddress } from "./protocol";
 
 /** A burst waits here while a change is applied: about 10⁴ queries. */
-const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
+export const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
 
 /** The answer to a query in a buffer of its own, or none. */
 export type AnswerUdp = (

@@ -45,6 +45,14 @@ export interface ThreadInput {
   readonly feed: FeedInput;
   /** Where the thread counts; its successor goes on there. */
   readonly counters: SharedArrayBuffer;
+  /** What rate limiting knows, the same for all. */
+  readonly limits: SharedArrayBuffer;
+}
+
+/** A worker of a socket that the main thread opened. */
+export interface UdpInput extends ThreadInput {
+  readonly fd: number;
+  readonly isV6: boolean;
 }
 
 export interface StreamInput extends ThreadInput {
@@ -62,7 +70,15 @@ export interface Asked {
 
 /** Each is answered by `done` with the same `id`, after it took effect. */
 export type ToWorker =
-  | { readonly kind: "listen"; readonly id: number; readonly addresses: readonly ListenAddress[] }
+  | {
+      /** Over TCP, and over UDP where it has no workers of its own. */
+      readonly kind: "listen";
+      readonly id: number;
+      readonly addresses: readonly ListenAddress[];
+      readonly hasUdp: boolean;
+    }
+  /** Done at the thread's next look. */
+  | { readonly kind: "look"; readonly id: number }
   | { readonly kind: "close"; readonly id: number; readonly graceMs: number }
   | {
       /** Messages for who asked; with none he gets no more. Done when they are on their way. */

@@ -6,6 +6,7 @@ import {
   addresses,
   integer,
   list,
+  oneOf,
   readSettings,
   type Settings,
   type SettingsTable,
@@ -95,6 +96,8 @@ function networks(value: string): readonly Network[] {
   });
 }
 
+/** More than a machine has cores for serves nobody. */
+const MAX_WORKERS = 64;
 const MAX_RATE = 1_000_000;
 
 export const settings = {
@@ -109,6 +112,18 @@ export const settings = {
     default: "127.0.0.1:5300",
     parse: listenAddresses,
     doc: "Addresses that the name server answers on, over UDP and TCP, separated by commas",
+  },
+  udp: {
+    name: "STELE_DNS_UDP",
+    default: "auto",
+    parse: oneOf("auto", "batched", "portable"),
+    doc: "How UDP is answered: `batched` with many datagrams a system call, on Linux with the optional package `koffi`; `portable` by Node's own sockets; `auto` for the first that can be done",
+  },
+  workers: {
+    name: "STELE_DNS_WORKERS",
+    default: "1",
+    parse: integer(1, MAX_WORKERS),
+    doc: "Threads that answer UDP in batches, for each address of `STELE_DNS_LISTEN`",
   },
   certificate: {
     name: "STELE_DNS_TLS_CERTIFICATE",

@@ -42,6 +42,7 @@ export class Thread {
   #deathsInARow = 0;
   #startedAt = 0;
   #isClosing = false;
+  #opening: Promise<void> | undefined;
 
   constructor(options: ThreadOptions) {
     this.#options = options;
@@ -57,6 +58,12 @@ export class Thread {
 
   /** Start answering. Rejects when the thread cannot open; then there is none. */
   async open(): Promise<void> {
+    this.#isClosing = false;
+    this.#opening = this.#start();
+    await this.#opening;
+  }
+
+  async #start(): Promise<void> {
     const { feed, snapshot, start } = this.#options;
     const subscription = feed.subscribe(snapshot());
     try {
@@ -93,6 +100,7 @@ export class Thread {
   /** Stop accepting, finish what is open within `graceMs`, end the thread. */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
+    await this.#opening?.catch(() => undefined);
     const running = this.#running;
     if (!running) return;
     await this.#ask(running, (id) => ({ kind: "close", id, graceMs })).catch(() => undefined);
@@ -148,7 +156,8 @@ export class Thread {
   async #reopen(): Promise<void> {
     if (this.#isClosing) return;
     try {
-      await this.open();
+      this.#opening = this.#start();
+      await this.#opening;
     } catch (error) {
       this.#replace(String(error));
     }

@@ -9,6 +9,7 @@ import { Answering } from "./answering";
 import { addressOctets } from "./core/address";
 import { OVER, type Over } from "./core/counters";
 import { MAX_UDP_OCTETS, type Outcome } from "./core/respond";
+import { isSigned } from "./core/tsig";
 import { Encrypted } from "./listen-encrypted";
 import { type AnswerTcp, listenTcp, type TcpListener } from "./listen-tcp";
 import { type Later, listenUdp, type UdpListener } from "./listen-udp";
@@ -16,8 +17,6 @@ import type { ListenAddress, StreamInput, ToWorker } from "./protocol";
 
 /** Changes that come while nobody asks shall not pile up. */
 const CATCH_UP_EVERY_MS = 100;
-/** With port 0, TCP's free port may be taken for UDP: so often another one is tried. */
-const PORT_ATTEMPTS = 10;
 
 const { encrypted, ...input } = workerData as StreamInput;
 const answering = new Answering(input, parentPort!);
@@ -32,8 +31,11 @@ function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array
   arrived++;
   answering.catchUp();
   const deliver = async (messages: readonly Uint8Array[]): Promise<void> => messages.forEach(later);
-  if (answering.isHandedOff(OVER.UDP, query, address, () => deliver)) return undefined;
-  const { length } = answering.respond(OVER.UDP, query, addressOctets(address), udpScratch);
+  if (isSigned(query)) {
+    answering.give(OVER.UDP, query, address, () => deliver);
+    return undefined;
+  }
+  const { length } = answering.respondOne(OVER.UDP, query, addressOctets(address), udpScratch);
   // The kernel may take it later, when the next answer is already written into the scratch.
   return length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, length));
 }
@@ -43,14 +45,17 @@ const answerStream =
   (query, out, { address, octets, later }) => {
     arrived++;
     answering.catchUp();
-    if (answering.isHandedOff(over, query, address, later)) return 0;
-    return answering.respond(over, query, octets, out).length;
+    if (isSigned(query)) {
+      answering.give(over, query, address, later);
+      return 0;
+    }
+    return answering.respondOne(over, query, octets, out).length;
   };
 
 function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
   arrived++;
   answering.catchUp();
-  return answering.respond(OVER.HTTPS, query, addressOctets(address), out);
+  return answering.respondOne(OVER.HTTPS, query, addressOctets(address), out);
 }
 
 const overTls = new Encrypted(encrypted, {
@@ -60,33 +65,25 @@ const overTls = new Encrypted(encrypted, {
   onState: (state) => answering.tell({ kind: "encrypted", state }),
 });
 
-async function listenBoth(address: ListenAddress): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const overTcp = await listenTcp(address, { answerTo: answerStream(OVER.TCP), counter });
-    try {
-      udp.push(await listenUdp(overTcp.address, answerUdp));
-      tcp.push(overTcp);
-      return;
-    } catch (error) {
-      await overTcp.close(0);
-      if (address.port !== 0 || attempt === PORT_ATTEMPTS) throw error;
-    }
-  }
-}
-
-async function listenAll(addresses: readonly ListenAddress[]): Promise<void> {
+async function listenAll(addresses: readonly ListenAddress[], hasUdp: boolean): Promise<void> {
   try {
-    for (const address of addresses) await listenBoth(address);
+    for (const address of addresses) {
+      const overTcp = await listenTcp(address, { answerTo: answerStream(OVER.TCP), counter });
+      tcp.push(overTcp);
+      if (hasUdp) udp.push(await listenUdp(overTcp.address, answerUdp));
+    }
   } catch (error) {
     await closeAll(0);
     throw error;
   }
-  answering.tell({ kind: "listening", addresses: udp.map(({ address }) => address) });
+  answering.tell({ kind: "listening", addresses: tcp.map(({ address }) => address) });
   await overTls.open();
 }
 
 async function closeAll(graceMs: number): Promise<void> {
+  const end = performance.now() + graceMs;
   await letIn(() => arrived, graceMs);
+  while (udp.length > 0 && answering.handOff.isBusy && performance.now() < end) await pause();
   const closing = [...udp.map((one) => one.close()), ...tcp.map((one) => one.close(graceMs))];
   closing.push(overTls.close(graceMs));
   udp.length = 0;
@@ -94,10 +91,14 @@ async function closeAll(graceMs: number): Promise<void> {
   await Promise.all(closing);
 }
 
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
 async function obey(message: ToWorker): Promise<void> {
   switch (message.kind) {
     case "listen":
-      return listenAll(message.addresses);
+      return listenAll(message.addresses, message.hasUdp);
+    case "look":
+      return;
     case "close":
       return closeAll(message.graceMs);
     case "answer":

@@ -2,6 +2,12 @@
 import { load } from "../runtime/load.mjs";
 
 const { bundleWorker } = await load("shared/worker.ts", "build/scripts");
-for (const entry of ["dns/worker.ts", "proxy/worker.ts", "containers/files-worker.ts"]) {
+const WORKERS = [
+  "dns/worker.ts",
+  "dns/udp-worker.ts",
+  "proxy/worker.ts",
+  "containers/files-worker.ts",
+];
+for (const entry of WORKERS) {
   console.log(await bundleWorker(entry));
 }

@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { addressOctets, formatIpv4, formatIpv6, networkOf, parseIpv4, parseIpv6 } from "./address";
+import {
+  addressOctets,
+  addressText,
+  formatIpv4,
+  formatIpv6,
+  networkOf,
+  parseIpv4,
+  parseIpv6,
+} from "./address";
 
 describe("addresses", () => {
   it.each(["0.0.0.0", "127.0.0.1", "255.255.255.255"])("reads %s", (text) => {
@@ -53,6 +61,8 @@ describe("addresses", () => {
       expect(addressOctets(text)).toEqual(parseIpv4(text));
     }
     expect(addressOctets("2001:db8::1")).toEqual(parseIpv6("2001:db8::1"));
+    expect(addressText(addressOctets("2001:db8::1"))).toBe("2001:db8::1");
+    expect(addressText(addressOctets("192.0.2.1"))).toBe("192.0.2.1");
     expect(addressOctets("fe80::1%lo")).toEqual(parseIpv6("fe80::1"));
     expect(addressOctets("x:y")).toEqual(new Uint8Array(16));
     expect(addressOctets("")).toEqual(new Uint8Array(4));

@@ -52,6 +52,9 @@ export function addressOctets(text: string): Uint8Array {
   return octets;
 }
 
+export const addressText = (octets: Uint8Array): string =>
+  octets.length === 4 ? formatIpv4(octets) : formatIpv6(octets);
+
 export const formatIpv4 = (octets: Uint8Array): string => octets.join(".");
 
 /** The canonical text: lower case, the longest run of two or more zero groups as `::`. */

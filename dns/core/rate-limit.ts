@@ -47,13 +47,18 @@ const SLIP = 2;
 const IPV4_PREFIX_OCTETS = 3; // /24
 const IPV6_PREFIX_OCTETS = 7; // /56
 
+export const newLimiterBuffer = (): SharedArrayBuffer =>
+  new SharedArrayBuffer(SLOTS * FIELDS * Float64Array.BYTES_PER_ELEMENT);
+
 export class RateLimiter {
   readonly #limits: RateLimits;
   /** Side by side, so that a slot is one line of the processor's cache. */
-  readonly #slots = new Float64Array(SLOTS * FIELDS);
+  readonly #slots: Float64Array;
 
-  constructor(limits: RateLimits) {
+  /** Threads may share a buffer: where two count at once, one count may be lost. */
+  constructor(limits: RateLimits, buffer: SharedArrayBuffer = newLimiterBuffer()) {
     this.#limits = limits;
+    this.#slots = new Float64Array(buffer);
   }
 
   /** Count an answer, and say whether it is sent. */
