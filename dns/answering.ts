@@ -31,13 +31,8 @@ export class Answering {
       secrets: guard.secrets,
       limiter: guard.rateLimits && new RateLimiter(guard.rateLimits, limits),
     };
-    this.#follower = new Follower(feed, (batch) => {
-      try {
-        catalog.apply(batch);
-      } catch {
-        // The main thread could not read the same change, and has said so. The others count.
-      }
-    });
+    this.#follower = new Follower(feed, (told) => catalog.hear(told));
+    catalog.onUnknownCluster = () => this.catchUp();
     this.#main = main;
   }
 

@@ -3,7 +3,7 @@ import { APIError, api } from "encore.dev/api";
 import type { Max, MaxLen, Min } from "encore.dev/validate";
 
 import { need, needDone } from "./checks";
-import { CHALLENGE_LABEL } from "./core/catalog";
+import { CHALLENGE_LABEL } from "./core/view";
 import { firstLabel, fold, formatName, parseName } from "./core/names";
 import { faultOfChallengeValue } from "./core/rules";
 import { instance } from "./instance";

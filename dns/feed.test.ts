@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { startWorker } from "../shared/worker";
-import type { Batch } from "./core/catalog";
+import type { Told } from "./core/catalog";
 import { Feed, Follower } from "./feed";
 
 // Deadlines of tests that share their cores with others.
@@ -21,24 +21,24 @@ afterAll(() => {
   rmSync(buildDir, { recursive: true });
 });
 
-const batch = (seq: number): Batch => ({ changes: [], seq });
+const told = (seq: number): Told => ({ changes: [], clusters: [], table: undefined, seq });
 
 describe("changes on their way to the threads", () => {
   it("are taken up to the version, each once, after all that was known", () => {
     const feed = new Feed();
-    feed.publish(batch(1));
-    const { input, end } = feed.subscribe(batch(1));
+    feed.publish(told(1));
+    const { input, end } = feed.subscribe(told(1));
     const taken: number[] = [];
     const follower = new Follower(input, ({ seq }) => taken.push(seq));
-    feed.publish(batch(2));
-    feed.publish(batch(3));
+    feed.publish(told(2));
+    feed.publish(told(3));
     expect(taken).toEqual([1]);
     follower.catchUp();
     follower.catchUp();
     expect(taken).toEqual([1, 2, 3]);
     // What is posted and not published yet may be seen by nobody: others do not have it.
     const [version] = new Int32Array(input.header);
-    feed.publish(batch(4));
+    feed.publish(told(4));
     new Int32Array(input.header)[0] = version!;
     follower.catchUp();
     expect(taken).toEqual([1, 2, 3]);
@@ -52,7 +52,7 @@ describe("changes on their way to the threads", () => {
     const last = 20_000;
     const workers = await Promise.all(
       [1, 2, 3].map(async () => {
-        const { input } = feed.subscribe(batch(0));
+        const { input } = feed.subscribe(told(0));
         const data = { feed: input, seen, last };
         const worker = await startWorker("dns/__tests__/feed-worker.ts", data, [input.port]);
         const said = once(worker, "message") as Promise<[{ asked: number; older: number }]>;
@@ -61,7 +61,7 @@ describe("changes on their way to the threads", () => {
       }),
     );
     for (let seq = 1; seq <= last; seq++) {
-      feed.publish(batch(seq));
+      feed.publish(told(seq));
       if (seq % 100 === 0) await new Promise(setImmediate);
     }
     for (const { said } of workers) {

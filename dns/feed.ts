@@ -1,12 +1,12 @@
 /**
- * How changes reach the answering threads. The main thread posts each batch to all of them, then
+ * How changes reach the answering threads. The main thread posts each to all of them, then
  * stores its version in memory that they share. A thread compares before each query and takes what
  * it lacks, up to that version and not beyond: so nobody answers older data after another thread
- * has answered newer, and a batch is answered everywhere when `publish` returns.
+ * has answered newer, and a change is answered everywhere when `publish` returns.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 
-import type { Batch } from "./core/catalog";
+import type { Told } from "./core/catalog";
 
 /** What a thread is given at its start. The port is its own: it must be transferred. */
 export interface FeedInput {
@@ -16,7 +16,7 @@ export interface FeedInput {
 
 interface Published {
   readonly version: number;
-  readonly batch: Batch;
+  readonly told: Told;
 }
 
 const VERSION = 0;
@@ -28,9 +28,9 @@ export class Feed {
   readonly #ports = new Set<MessagePort>();
 
   /** For a new thread: all that is known, and what follows. To be called back when it has ended. */
-  subscribe(whole: Batch): { readonly input: FeedInput; readonly end: () => void } {
+  subscribe(whole: Told): { readonly input: FeedInput; readonly end: () => void } {
     const { port1, port2 } = new MessageChannel();
-    this.#post(port1, { version: this.#version[VERSION]!, batch: whole });
+    this.#post(port1, { version: this.#version[VERSION]!, told: whole });
     this.#ports.add(port1);
     const end = (): void => {
       this.#ports.delete(port1);
@@ -39,10 +39,10 @@ export class Feed {
     return { input: { header: this.#header, port: port2 }, end };
   }
 
-  /** Every thread answers by `batch` from now on. */
-  publish(batch: Batch): void {
+  /** Every thread answers by it from now on. */
+  publish(told: Told): void {
     const version = (this.#version[VERSION]! + 1) | 0;
-    for (const port of this.#ports) this.#post(port, { version, batch });
+    for (const port of this.#ports) this.#post(port, { version, told });
     Atomics.store(this.#version, VERSION, version);
   }
 
@@ -55,10 +55,10 @@ export class Feed {
 export class Follower {
   readonly #version: Int32Array;
   readonly #port: MessagePort;
-  readonly #take: (batch: Batch) => void;
+  readonly #take: (told: Told) => void;
   #taken: number;
 
-  constructor({ header, port }: FeedInput, take: (batch: Batch) => void) {
+  constructor({ header, port }: FeedInput, take: (told: Told) => void) {
     this.#version = new Int32Array(header);
     this.#port = port;
     this.#take = take;
@@ -76,7 +76,7 @@ export class Follower {
     const received = receiveMessageOnPort(this.#port) as { message: Published } | undefined;
     // It was posted before its version was stored. Whoever lacks one starts anew, with all.
     if (!received) throw new Error("a change is missing from the port");
-    this.#take(received.message.batch);
+    this.#take(received.message.told);
     return received.message.version;
   }
 }

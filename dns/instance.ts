@@ -6,6 +6,7 @@ import log from "encore.dev/log";
 
 import { startWorker } from "../shared/worker";
 import type { Batch, Catalog, CatalogOptions } from "./core/catalog";
+import type { HashKey } from "./core/half-siphash";
 import { Memory } from "./core/memory";
 import { EventCounts } from "./core/metrics";
 import type { Snapshot } from "./core/snapshot";
@@ -52,12 +53,12 @@ export class Instance {
     this.#memory = new Memory(catalog);
     this.guard = guard;
     this.answerer = new Answerer({
-      catalog,
+      catalog: { ...catalog, hashKey: undefined },
       guard,
       encrypted,
       addresses,
       udp,
-      snapshot: () => this.#memory.whole(),
+      snapshot: () => this.#memory.told(),
       startWorker,
       answerSigned: (asked) => this.answerSigned?.(asked),
       onEncrypted: logEncrypted,
@@ -84,22 +85,22 @@ export class Instance {
   /** Take a batch into memory; it is answered when this returns. */
   apply(batch: Batch): void {
     try {
-      this.#memory.apply(batch);
+      this.#memory.apply(batch, (told) => this.answerer.tell(told));
     } catch (error) {
       log.error(error, "cannot take a change into memory");
     }
-    this.#answer(batch);
+    this.#answered(batch);
   }
 
   /** Another memory takes the place of what was known; it is answered when this returns. */
   replace(memory: Memory): void {
     this.#memory = memory;
-    this.#answer(memory.whole());
+    this.answerer.tell(memory.told());
+    this.#answered({ changes: [], seq: memory.snapshot.seq, isWhole: true });
   }
 
-  #answer(batch: Batch): void {
+  #answered(batch: Batch): void {
     this.onChange(batch);
-    this.answerer.apply(batch);
     this.#answeredSeq = Math.max(this.#answeredSeq, this.snapshot.seq);
     for (const wake of this.#waiting) wake();
     this.onAnswered();
@@ -134,6 +135,17 @@ function logEncrypted({ tls, https, fault }: EncryptedState): void {
   else log.warn("the name server does not answer over TLS and HTTPS", { ...addresses, fault });
 }
 
+let key: HashKey | undefined;
+
+/** This process's own, so that nobody can choose names that collide. */
+export function hashKey(): HashKey {
+  if (!key) {
+    const octets = randomBytes(8);
+    key = [octets.readInt32LE(0), octets.readInt32LE(4)];
+  }
+  return key;
+}
+
 let created: Instance | undefined;
 
 /** The instance of this process, made at the first use. */
@@ -141,7 +153,7 @@ export function instance(): Instance {
   const { zone, validationZone, listen, udp, workers, certificate, listenTls, listenHttps } =
     config();
   return (created ??= new Instance({
-    catalog: { platformZone: zone, validationZone },
+    catalog: { platformZone: zone, validationZone, hashKey: hashKey() },
     guard: guard(config()),
     encrypted: { certificate, tls: listenTls, https: listenHttps },
     addresses: listen,

@@ -2,7 +2,7 @@
 import type { Worker } from "node:worker_threads";
 
 import type { startWorker } from "../shared/worker";
-import type { Batch, CatalogOptions } from "./core/catalog";
+import type { CatalogOptions, Told } from "./core/catalog";
 import { Counters, newCounterBuffer, type Totals, totalsOf } from "./core/counters";
 import { newLimiterBuffer } from "./core/rate-limit";
 import { FLAG, readHeader } from "./core/wire";
@@ -45,8 +45,8 @@ export interface AnswererOptions {
   readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
   readonly udp: { readonly mode: UdpMode; readonly workers: number };
-  /** Everything that a new thread must know, the batches that were applied before included. */
-  readonly snapshot: () => Batch;
+  /** Everything that a new thread must know, what was told before included. */
+  readonly snapshot: () => Told;
   readonly startWorker: typeof startWorker;
   readonly onDeath: (reason: string) => void;
   /** Answers a signed message, in batches; each waits until the one before is on its way. */
@@ -115,9 +115,9 @@ export class Answerer {
     }
   }
 
-  /** All threads answer by `batch`, which the snapshot must hold already, when this returns. */
-  apply(batch: Batch): void {
-    this.#feed.publish(batch);
+  /** All threads answer by it, which the snapshot must hold already, when this returns. */
+  tell(told: Told): void {
+    this.#feed.publish(told);
   }
 
   /** Stop accepting, finish what is open within `graceMs`, end the threads. */

@@ -5,7 +5,7 @@ import { outbound } from "../shared/outbound";
 import type { Batch } from "./core/catalog";
 import { Memory } from "./core/memory";
 import { unpackRepls } from "./core/packed";
-import { instance } from "./instance";
+import { hashKey, instance } from "./instance";
 import { config } from "./settings";
 import type { StoredSnapshot } from "./snapshot-file";
 import type { SnapshotSource } from "./snapshot-writer";
@@ -52,14 +52,19 @@ export async function reload(): Promise<void> {
 /** A memory that is filled beside the one that answers; the event loop goes on between the parts. */
 async function memoryOf(batches: AsyncIterable<Batch>): Promise<Memory> {
   const { zone: platformZone, validationZone } = config();
-  const memory = new Memory({ platformZone, validationZone });
+  const memory = new Memory({ platformZone, validationZone, hashKey: hashKey() });
+  let isFirst = true;
   for await (const batch of batches) {
     try {
       memory.apply(batch);
     } catch (error) {
       log.error(error, "cannot take a change into memory");
     }
+    // The first forgets what was before it.
+    if (isFirst) memory.catalog.platform.expect(0);
+    isFirst = false;
   }
+  memory.catalog.platform.settle();
   return memory;
 }
 

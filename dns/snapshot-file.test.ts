@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { Batch, Change } from "./core/catalog";
+import { hashKey } from "./core/__tests__/zone-text";
 import { Memory } from "./core/memory";
 import { findSnapshot } from "./snapshot-file";
 import { SnapshotWriter } from "./snapshot-writer";
@@ -20,7 +21,7 @@ import { SnapshotWriter } from "./snapshot-writer";
 const log = vi.hoisted(() => ({ info: vi.fn(), warn: vi.fn(), error: vi.fn() }));
 vi.mock("encore.dev/log", () => ({ default: log }));
 
-const options = { platformZone: "repl.test", validationZone: "" };
+const options = { platformZone: "repl.test", validationZone: "", hashKey };
 let folder: string;
 let file: string;
 let memory: Memory;

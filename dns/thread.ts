@@ -2,7 +2,7 @@
 import type { Worker } from "node:worker_threads";
 
 import { type Backoff, backoffMs } from "../shared/backoff";
-import type { Batch } from "./core/catalog";
+import type { Told } from "./core/catalog";
 import type { Feed, FeedInput } from "./feed";
 import type { Asked, FromWorker, ToWorker } from "./protocol";
 
@@ -14,7 +14,7 @@ const STABLE_MS = 10_000;
 export interface ThreadOptions {
   readonly feed: Feed;
   /** Everything that a new thread must know, what was published before included. */
-  readonly snapshot: () => Batch;
+  readonly snapshot: () => Told;
   readonly start: (feed: FeedInput) => Promise<Worker>;
   /** What the thread must do before it counts as open, such as to listen. */
   readonly opening: (ask: Ask) => Promise<void>;

@@ -2,6 +2,7 @@ import type { Worker } from "node:worker_threads";
 
 import { startWorker } from "../../shared/worker";
 import type { Batch } from "../core/catalog";
+import { hashKey } from "../core/__tests__/zone-text";
 import { Memory } from "../core/memory";
 import { Answerer, type AnswererOptions } from "../listen";
 import { openGuard } from "./guard";
@@ -17,7 +18,7 @@ export interface Fixture {
 /** An answerer on any port of 127.0.0.1, that answers nobody's signatures. */
 export function answererOf(first: Batch, options: Partial<AnswererOptions> = {}): Fixture {
   const catalog = { platformZone: "repl.test", validationZone: "" };
-  const memory = new Memory(catalog);
+  const memory = new Memory({ ...catalog, hashKey });
   memory.apply(first);
   const workers: Fixture["workers"] = [];
   const deaths: string[] = [];
@@ -27,7 +28,7 @@ export function answererOf(first: Batch, options: Partial<AnswererOptions> = {})
     encrypted: { certificate: "", tls: [], https: [] },
     udp: { mode: "portable", workers: 1 },
     addresses: [{ host: "127.0.0.1", port: 0 }],
-    snapshot: () => memory.whole(),
+    snapshot: () => memory.told(),
     startWorker: async (entry, ...input) => {
       const worker = await startWorker(entry, ...input);
       workers.push({ entry, worker });
@@ -37,8 +38,7 @@ export function answererOf(first: Batch, options: Partial<AnswererOptions> = {})
     ...options,
   });
   const apply = (batch: Batch): void => {
-    memory.apply(batch);
-    answerer.apply(batch);
+    memory.apply(batch, (told) => answerer.tell(told));
   };
   return { answerer, workers, deaths, apply };
 }

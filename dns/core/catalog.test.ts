@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { catalogOf, lines, wireName, zoneChanges } from "./__tests__/zone-text";
 import { answer } from "./answer";
-import type { Catalog, Change } from "./catalog";
+import { type Batch, Catalog, type Change, type Told } from "./catalog";
 import { RCODE, typeCode } from "./codes";
 import { isAfter } from "./serial";
 
@@ -122,5 +122,89 @@ describe("a catalog", () => {
       },
     ]);
     expect(ask(catalog, "repl.test", "SOA")).toBe(RCODE.REFUSED);
+  });
+
+  it("answers as another thread's does that it hears from, from then on and with all before", () => {
+    const options = { platformZone: "repl.test", validationZone: "v.example" };
+    const writer = catalogOf(options, platformZone, placed);
+    const [early, late] = [new Catalog(options), new Catalog(options)];
+    const zoneData = [...platformZone, challenge("_acme-challenge.repl.test", "x")];
+    early.hear(writer.told(platformZone));
+    const asked = ["hello.demo", "hello--demo", "h1.id", "h2.id", "demo", "_acme-challenge"];
+    const said = (catalog: Catalog): unknown[] => [
+      ...asked.map((name) => ask(catalog, `${name}.repl.test`, name.startsWith("_") ? "TXT" : "A")),
+      catalog.zones.map(({ serial }) => serial),
+    ];
+    const batches: Batch[] = [
+      { changes: [{ ...placed[2]!, generation: 2, clusterId: "west" } as Change], seq: 1 },
+      { changes: [challenge("_acme-challenge.repl.test", "x")], seq: 0 },
+      { changes: [{ kind: "cluster", id: "west", ingress: ["192.0.2.9"] }], seq: 2 },
+      { changes: [{ ...placed[2]!, id: "h2", generation: 1, clusterId: "new" } as Change], seq: 3 },
+      { changes: [{ kind: "cluster", id: "new", ingress: ["192.0.2.7"] }], seq: 4 },
+      {
+        changes: [
+          { kind: "repl_gone", id: "h1" },
+          { kind: "cluster_gone", id: "west" },
+        ],
+        seq: 5,
+      },
+      { changes: [...platformZone, ...placed], seq: 6, isWhole: true },
+    ];
+    for (const batch of batches) {
+      writer.apply(batch, (told) => early.hear(structuredClone(told)));
+      expect(said(early)).toEqual(said(writer));
+    }
+    writer.apply(batches[1]!);
+    late.hear(writer.told(zoneData));
+    expect(said(late)).toEqual(said(writer));
+  });
+
+  it("tells of a cluster before a repl is placed there", () => {
+    const options = { platformZone: "repl.test", validationZone: "" };
+    const writer = catalogOf(options, platformZone, placed);
+    const reader = new Catalog(options);
+    reader.hear(writer.told(platformZone));
+    const seen: unknown[] = [];
+    const changes: Change[] = [
+      { kind: "repl", id: "h1", name: "hello", owner: "demo", clusterId: "new", generation: 2 },
+      { kind: "cluster", id: "new", ingress: ["192.0.2.7"] },
+    ];
+    writer.apply({ changes, seq: 1 }, (told) => {
+      // Its thread may be asked at any time.
+      seen.push(ask(reader, "hello.demo.repl.test", "A"));
+      reader.hear(told);
+    });
+    expect(seen).toEqual([
+      ["hello.demo.repl.test 60 A 127.0.1.1"],
+      ["hello.demo.repl.test 60 A 192.0.2.7"],
+    ]);
+  });
+
+  it("asks to be told where the table leads to a cluster that it does not know", () => {
+    const options = { platformZone: "repl.test", validationZone: "" };
+    const writer = catalogOf(options, platformZone, placed);
+    const reader = new Catalog(options);
+    reader.hear(writer.told(platformZone));
+    const waiting: Told[] = [];
+    reader.onUnknownCluster = () => waiting.splice(0).forEach((told) => reader.hear(told));
+    const changes: Change[] = [
+      { kind: "cluster", id: "new", ingress: ["192.0.2.7"] },
+      { ...placed[2]!, generation: 2, clusterId: "new" } as Change,
+    ];
+    writer.apply({ changes, seq: 1 }, (told) => waiting.push(told));
+    expect(ask(reader, "hello.demo.repl.test", "A")).toEqual([
+      "hello.demo.repl.test 60 A 192.0.2.7",
+    ]);
+  });
+
+  it("leaves out a repl that cannot be placed, and says so", () => {
+    const catalog = example();
+    const odd: Change = { ...placed[2]!, id: "h8", name: "x".repeat(64) } as Change;
+    const other: Change = { ...placed[2]!, id: "h9", name: "other" } as Change;
+    expect(() => catalog.apply({ changes: [odd, other], seq: 9 })).toThrow(
+      /^Cannot place the repl "h8"/,
+    );
+    expect(ask(catalog, "other.demo.repl.test", "A")).toHaveLength(1);
+    expect([...catalog.platform.repls()].map(({ id }) => id)).toEqual(["h1", "h9"]);
   });
 });

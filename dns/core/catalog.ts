@@ -1,26 +1,19 @@
 /**
- * Everything that a name server instance knows, moved by changes. The main thread and its worker
- * each hold one and apply the same changes, so what one was told the other answers.
+ * Everything that a name server instance knows, moved by changes. The main thread's catalog applies
+ * them, and tells those of the answering threads, which read where repls live from its table.
  *
  * A change is plain data in presentation form: it goes to the worker by message, to disk in the
  * snapshot, and comes from the database's rows. Names in it are absolute, without a trailing dot.
  */
 import { TYPE } from "./codes";
-import {
-  child,
-  fold,
-  isWithin,
-  MAX_NAME_OCTETS,
-  type Name,
-  nameOctets,
-  parentOf,
-  parseName,
-  rebase,
-} from "./names";
-import { Platform, PLATFORM_TTL_SECONDS } from "./platform";
+import type { HashKey } from "./half-siphash";
+import { fold, isWithin, type Name, parseName } from "./names";
+import { type ClusterAddresses, Platform } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
-import { EMPTY_NODE, type NamedNode, type Node, type RRset, Zone, type ZoneView } from "./zone";
+import type { TableBuffers } from "./table";
+import { CHALLENGE_TYPE, View } from "./view";
+import { type Node, Zone, type ZoneView } from "./zone";
 
 export type Change =
   | {
@@ -70,16 +63,29 @@ export interface Batch {
   readonly isAllZones?: true;
 }
 
+/** What the other threads' catalogs are told of a batch, to answer as this one does. */
+export interface Told {
+  /** Without those of repls and clusters. */
+  readonly changes: readonly Change[];
+  readonly clusters: readonly ClusterAddresses[];
+  /** The table is in other memory now. */
+  readonly table: TableBuffers | undefined;
+  readonly seq: number;
+  readonly isWhole?: true | undefined;
+  readonly isAllZones?: true | undefined;
+}
+
+/** Each call is to take effect in all threads before it returns. */
+export type Tell = (told: Told) => void;
+
 export interface CatalogOptions {
   /** The zone in which repls have their names. */
   readonly platformZone: string;
   /** Where DNS-01 look-ups go unless we have the values ourselves; "" for nowhere. */
   readonly validationZone: string;
+  /** Secret, of whoever places repls. Without it, a catalog hears of another one's table. */
+  readonly hashKey?: HashKey | undefined;
 }
-
-/** Labels in front of a name whose control is proven there (RFC 8555 section 8.4). */
-export const CHALLENGE_LABEL = "_acme-challenge";
-const CHALLENGE_PREFIX = `\x0f${CHALLENGE_LABEL}`;
 
 /** A challenge is short-lived, so that a wrong answer is too. */
 export const CHALLENGE_TTL_SECONDS = 60;
@@ -104,18 +110,48 @@ function knownData(type: number, text: string): Uint8Array {
   return rdata.value;
 }
 
+type Placement = Change & { kind: "repl" | "repl_gone" };
+const isPlacement = (change: Change): change is Placement =>
+  change.kind === "repl" || change.kind === "repl_gone";
+
+type OfCluster = Change & { kind: "cluster" | "cluster_gone" };
+const isOfCluster = (change: Change): change is OfCluster =>
+  change.kind === "cluster" || change.kind === "cluster_gone";
+
+const isOfZone = (change: Change): boolean => !isPlacement(change) && !isOfCluster(change);
+
+/** Do it for each, and say what was thrown. */
+function faultsOf<T>(items: Iterable<T>, apply: (item: T) => void): unknown[] {
+  const faults: unknown[] = [];
+  for (const item of items) {
+    try {
+      apply(item);
+    } catch (error) {
+      faults.push(error);
+    }
+  }
+  return faults;
+}
+
 export class Catalog {
-  #platform = new Platform();
+  #platform: Platform;
+  readonly #hashKey: HashKey | undefined;
   readonly #members = new Map<Name, Member>();
   /** Octets of the zones' names. */
   readonly #lengths = new Set<number>();
   readonly #platformOrigin: Name;
   readonly #validationOrigin: Name | undefined;
+  /** The table that others were told of last. */
+  #toldTable: TableBuffers | undefined;
   #seq = 0;
+  /** Called where the table leads to a cluster of which this thread was not told: to hear of it. */
+  onUnknownCluster: () => void = () => undefined;
 
-  constructor(options: CatalogOptions) {
-    this.#platformOrigin = known(options.platformZone);
-    this.#validationOrigin = options.validationZone ? known(options.validationZone) : undefined;
+  constructor({ platformZone, validationZone, hashKey }: CatalogOptions) {
+    this.#hashKey = hashKey;
+    this.#platform = this.#newPlatform();
+    this.#platformOrigin = known(platformZone);
+    this.#validationOrigin = validationZone ? known(validationZone) : undefined;
   }
 
   /** What follows at a name from where repls live, or undefined. */
@@ -146,35 +182,100 @@ export class Catalog {
    * Make all changes of a batch visible. One that cannot be read is left out, the others count all
    * the same, and the first such fault is thrown at the end.
    */
-  apply({ changes, seq, isWhole, isAllZones }: Batch): void {
-    if (isWhole) this.#forget();
-    if (isWhole || isAllZones) this.#forgetZones();
-    const touched = new Set<Member>();
-    const faults: unknown[] = [];
-    for (const change of changes) {
-      try {
-        this.#applyOne(change, touched);
-      } catch (error) {
-        faults.push(error);
-      }
+  apply(batch: Batch, tell: Tell = () => undefined): void {
+    const { changes, seq, isWhole, isAllZones } = batch;
+    this.#forget(batch);
+    if (!isWhole) this.#introduce(changes, tell);
+    const faults = [...this.#applyAll(changes), ...this.#place(changes)];
+    this.#reach(seq);
+    if (isWhole) tell(this.told(changes));
+    else {
+      const clusters = this.#described(changes);
+      tell({ ...this.#news(), changes: changes.filter(isOfZone), clusters, isAllZones });
     }
-    if (seq > this.#seq) {
-      this.#seq = seq;
-      const platform = this.#members.get(this.#platformOrigin);
-      if (platform) touched.add(platform);
-    }
-    for (const member of touched) this.#setSerial(member);
     if (faults.length > 0) throw faults[0];
   }
 
-  #forget(): void {
-    this.#platform = new Platform();
-    this.#seq = 0;
+  /** For a thread that begins: everything, when `changes` hold all that is known of zones. */
+  told(changes: readonly Change[]): Told {
+    const { table, seq } = this.#news(true);
+    const clusters = this.#platform.clusters();
+    return { changes: changes.filter(isOfZone), clusters, table, seq, isWhole: true };
   }
 
-  #forgetZones(): void {
-    this.#members.clear();
-    this.#lengths.clear();
+  /** Know what another thread's catalog has told. What that one could not read is left out here too. */
+  hear(told: Told): void {
+    this.#forget(told);
+    if (told.table) this.#platform.table.adopt(told.table);
+    for (const cluster of told.clusters) this.#platform.setClusterAt(cluster);
+    this.#applyAll(told.changes);
+    this.#reach(told.seq);
+  }
+
+  /** What others must be told now, beside changes. */
+  #news(isWhole = false): Pick<Told, "table" | "seq"> {
+    const { buffers } = this.#platform.table;
+    const table = buffers !== this.#toldTable || isWhole ? buffers : undefined;
+    this.#toldTable = buffers;
+    return { table, seq: this.#seq };
+  }
+
+  /** All threads know a cluster's addresses before the first repl is placed there. */
+  #introduce(changes: readonly Change[], tell: Tell): void {
+    const platform = this.#platform;
+    const known = platform.clusters().length;
+    for (const change of changes) {
+      if (change.kind === "repl") platform.indexOf(change.clusterId);
+      if (change.kind !== "cluster" || platform.indexOf(change.id) < known) continue;
+      platform.setCluster(change.id, change.ingress);
+    }
+    const clusters = platform.clusters().slice(known);
+    if (clusters.length > 0) tell({ ...this.#news(), changes: [], clusters });
+  }
+
+  #described(changes: readonly Change[]): ClusterAddresses[] {
+    const indexes = changes.filter(isOfCluster).map(({ id }) => this.#platform.indexOf(id));
+    const clusters = this.#platform.clusters();
+    return [...new Set(indexes)].map((index) => clusters[index]!);
+  }
+
+  /** Apply what is no placement; what could not be read. */
+  #applyAll(changes: readonly Change[]): unknown[] {
+    const touched = new Set<Member>();
+    const faults = faultsOf(changes, (change) => this.#applyOne(change, touched));
+    for (const member of touched) this.#setSerial(member);
+    return faults;
+  }
+
+  /** Place repls; what could not be placed. */
+  #place(changes: readonly Change[]): unknown[] {
+    return faultsOf(changes.filter(isPlacement), (change) => {
+      if (change.kind === "repl") this.#platform.setRepl(change);
+      else this.#platform.removeRepl(change.id);
+    });
+  }
+
+  #newPlatform(): Platform {
+    const onUnknownCluster = (): void => this.onUnknownCluster();
+    return new Platform({ hashKey: this.#hashKey, onUnknownCluster });
+  }
+
+  #reach(seq: number): void {
+    if (seq <= this.#seq) return;
+    this.#seq = seq;
+    const platform = this.#members.get(this.#platformOrigin);
+    if (platform) this.#setSerial(platform);
+  }
+
+  #forget({ isWhole, isAllZones }: Pick<Told, "isWhole" | "isAllZones">): void {
+    if (isWhole) {
+      this.#platform = this.#newPlatform();
+      this.#seq = 0;
+    }
+    if (isWhole || isAllZones) {
+      this.#members.clear();
+      this.#lengths.clear();
+    }
   }
 
   /** The zone closest above `name`, or undefined when we serve none. */
@@ -201,14 +302,12 @@ export class Catalog {
         return this.#setRecords(change, records, touched);
       }
       case "cluster":
-        return this.platform.setCluster(change.id, change.ingress);
+        return this.#platform.setCluster(change.id, change.ingress);
       case "cluster_gone":
-        return this.platform.setCluster(change.id, []);
+        return this.#platform.setCluster(change.id, []);
       case "repl":
-        this.platform.setRepl(change);
-        return;
       case "repl_gone":
-        return this.platform.removeRepl(change.id);
+        return;
     }
   }
 
@@ -250,112 +349,4 @@ export class Catalog {
     const isPlatform = member.zone.origin === this.#platformOrigin;
     member.zone.setSerial(serialOf(member.base, member.revision, isPlatform ? this.#seq : 0));
   }
-}
-
-/** Challenges lie beside the TXT records of their name, under a type that no question can have. */
-const CHALLENGE_TYPE = 0x10000 + TYPE.TXT;
-
-/** A zone's data, with what follows from the platform's state laid under it. */
-class View implements ZoneView {
-  readonly #zone: Zone;
-  readonly #platform: Platform | undefined;
-  readonly #validation: Name | undefined;
-
-  constructor(zone: Zone, platform: Platform | undefined, to: { validation: Name | undefined }) {
-    this.#zone = zone;
-    this.#platform = platform;
-    this.#validation = to.validation;
-  }
-
-  get origin(): Name {
-    return this.#zone.origin;
-  }
-
-  get soa(): RRset {
-    return this.#zone.soa;
-  }
-
-  get negativeSoa(): RRset {
-    return this.#zone.negativeSoa;
-  }
-
-  get hasCuts(): boolean {
-    return this.#zone.hasCuts;
-  }
-
-  node(name: Name): Node | undefined {
-    const own = this.#zone.node(name);
-    const node = own?.has(CHALLENGE_TYPE) ? withChallenges(own) : own;
-    if (!this.#platform || node?.has(TYPE.CNAME)) return node;
-    if (name.startsWith(CHALLENGE_PREFIX)) return this.#challengeNode(name, node);
-    const derived = this.#platform.node(name, this.origin);
-    if (!derived || !node || node.size === 0) return derived ?? node;
-    return derived.size === 0 ? node : new Map([...derived, ...node]);
-  }
-
-  nodes(): Iterable<NamedNode> {
-    // Names of challenges first: what stands there is not made again.
-    const rank = (name: Name): number => Number(!name.startsWith(CHALLENGE_PREFIX));
-    const names = this.#zone.names().sort((a, b) => rank(a) - rank(b));
-    const own = names.map((name) => ({ name, node: this.node(name) ?? EMPTY_NODE }));
-    const derived = this.#platform?.nodes(this.origin) ?? [];
-    const validation = this.#platform && this.#validation;
-    return withChallengeAliases(merged(own, derived), this.origin, validation);
-  }
-
-  /** `_acme-challenge.X`: what we were given, else the way to where someone else answers for X. */
-  #challengeNode(name: Name, own: Node | undefined): Node | undefined {
-    const validation = this.#validation;
-    if (own?.has(TYPE.TXT) || validation === undefined || isWithin(name, validation)) return own;
-    const parent = parentOf(name);
-    const target = rebase(name, this.origin, validation);
-    if (target === undefined || parent.startsWith(CHALLENGE_PREFIX) || !this.node(parent))
-      return own;
-    return aliasNode(target);
-  }
-}
-
-function aliasNode(target: Name): Node {
-  const rdatas = [nameOctets(target)];
-  return new Map([[TYPE.CNAME, { type: TYPE.CNAME, ttl: PLATFORM_TTL_SECONDS, rdatas }]]);
-}
-
-/** A zone's own nodes, which know what is derived at their names, and the other derived ones. */
-function* merged(own: readonly NamedNode[], derived: Iterable<NamedNode>): Generator<NamedNode> {
-  const names = new Set(own.map(({ name }) => name));
-  yield* own;
-  for (const one of derived) if (!names.has(one.name)) yield one;
-}
-
-/** The nodes, and for each name where someone else answers its challenges, as `#challengeNode` does. */
-function* withChallengeAliases(
-  nodes: Iterable<NamedNode>,
-  origin: Name,
-  validation: Name | undefined,
-): Generator<NamedNode> {
-  const challenged = new Set<Name>();
-  for (const one of nodes) {
-    yield one;
-    if (one.name.startsWith(CHALLENGE_PREFIX)) challenged.add(one.name);
-    if (validation === undefined || one.name.startsWith(CHALLENGE_PREFIX)) continue;
-    const name = child(CHALLENGE_LABEL, one.name);
-    const target = rebase(name, origin, validation);
-    const isElsewhere = target !== undefined && !isWithin(name, validation);
-    if (isElsewhere && name.length <= MAX_NAME_OCTETS && !challenged.has(name)) {
-      yield { name, node: aliasNode(target) };
-    }
-  }
-}
-
-function withChallenges(own: Node): Node {
-  const merged = new Map(own);
-  const challenges = merged.get(CHALLENGE_TYPE)!;
-  const others = merged.get(TYPE.TXT);
-  merged.delete(CHALLENGE_TYPE);
-  merged.set(TYPE.TXT, {
-    type: TYPE.TXT,
-    ttl: Math.min(challenges.ttl, others?.ttl ?? challenges.ttl),
-    rdatas: [...challenges.rdatas, ...(others?.rdatas ?? [])],
-  });
-  return merged.size > 0 ? merged : EMPTY_NODE;
 }

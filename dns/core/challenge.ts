@@ -2,7 +2,7 @@
  * DNS-01 values while a zone is changed (RFC 8555 section 8.4). They are kept beside the zone's
  * records, whoever puts them, since they end by themselves.
  */
-import { CHALLENGE_LABEL } from "./catalog";
+import { CHALLENGE_LABEL } from "./view";
 import { TYPE } from "./codes";
 import { firstLabel, formatName, type Name } from "./names";
 

@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 
+import { hashKey } from "./__tests__/zone-text";
 import { type Batch, Catalog, type Change } from "./catalog";
 import { Memory } from "./memory";
 
 // Thousands of cases, on cores that are shared with others.
 vi.setConfig({ testTimeout: 30_000 });
 
-const options = { platformZone: "repl.test", validationZone: "" };
+const options = { platformZone: "repl.test", validationZone: "", hashKey };
 const soa = "ns1.repl.test hostmaster.repl.test 1 3600 600 86400 60";
 const zone: Change = { kind: "zone", zone: "repl.test", base: 1000, revision: 1 };
 const apex: Change = {

@@ -1,5 +1,12 @@
 /** What an instance knows: what it answers by, and what it hands on to others who must know it too. */
-import { type Batch, Catalog, type CatalogOptions, type Change } from "./catalog";
+import {
+  type Batch,
+  Catalog,
+  type CatalogOptions,
+  type Change,
+  type Tell,
+  type Told,
+} from "./catalog";
 import type { Repl } from "./platform";
 import { Snapshot } from "./snapshot";
 
@@ -12,9 +19,14 @@ export class Memory {
   }
 
   /** Takes a batch. What of it cannot be read is left out, and thrown at the end. */
-  apply(batch: Batch): void {
+  apply(batch: Batch, tell?: Tell): void {
     this.snapshot.apply(batch);
-    this.catalog.apply(batch);
+    this.catalog.apply(batch, tell);
+  }
+
+  /** Everything, for a thread that shares the table. */
+  told(): Told {
+    return this.catalog.told([...this.snapshot.changes()]);
   }
 
   /** Everything, for somebody who knows nothing. */

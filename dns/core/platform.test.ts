@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { wireName } from "./__tests__/zone-text";
+import { hashKey, wireName } from "./__tests__/zone-text";
 import { TYPE } from "./codes";
 import { Platform, type Repl } from "./platform";
 import { formatRdata } from "./rdata";
@@ -14,7 +14,7 @@ function addresses(platform: Platform, ...labels: string[]): string[] | undefine
 }
 
 function example(): Platform {
-  const platform = new Platform();
+  const platform = new Platform({ hashKey });
   platform.setCluster("east", ["127.0.1.1", "::1"]);
   platform.setCluster("west", ["127.0.2.1"]);
   platform.setRepl(hello);
@@ -51,7 +51,7 @@ describe("platform names", () => {
   });
 
   it("exist without data while their cluster is unknown", () => {
-    const platform = new Platform();
+    const platform = new Platform({ hashKey });
     platform.setRepl(hello);
     expect(addresses(platform, "hello", "demo")).toEqual([]);
   });
@@ -75,7 +75,7 @@ describe("platform names", () => {
     const moves = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 40 });
     fc.assert(
       fc.property(moves, (generations) => {
-        const platform = new Platform();
+        const platform = new Platform({ hashKey });
         let highest = 0;
         for (const generation of generations) {
           platform.setRepl({ ...hello, generation, clusterId: `c${generation}` });

@@ -1,14 +1,17 @@
 /**
- * Names that follow from where repls live. A repl knows its cluster by index and a cluster its
- * addresses as one prebuilt node: moving a repl writes one number, and new ingress addresses of a
- * cluster replace one node, however many names point there.
+ * Names that follow from where repls live. The table knows a repl's cluster by index, and each thread
+ * a cluster's addresses as one prebuilt node: moving a repl writes one number, and new ingress
+ * addresses of a cluster replace one node, however many names point there.
  *
  *     <name>.<owner>.<zone>   <name>--<owner>.<zone>   <id>.id.<zone>     A and AAAA of the home
  *     <owner>.<zone>   id.<zone>                                          exist, without data
  */
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
 import { TYPE } from "./codes";
+import type { HashKey } from "./half-siphash";
 import { child, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name } from "./names";
+import { EMPTY_TABLE, Table } from "./table";
+import { TableWriter } from "./table-writer";
 import { EMPTY_NODE, type NamedNode, type Node, type RRset } from "./zone";
 
 /** A resolver may keep a repl's address this long, so a move is seen everywhere within it. */
@@ -16,6 +19,10 @@ export const PLATFORM_TTL_SECONDS = 60;
 
 /** Between name and owner where both share a label; so neither may contain it. */
 const SEPARATOR = "--";
+const ID_LABEL = "\x02id";
+/** What a table holds: octets, 1 to 63 of them. */
+// oxlint-disable-next-line no-control-regex -- any octet may be in a label
+const LABEL = /^[\0-\xff]{1,63}$/;
 
 export interface Repl {
   readonly id: string;
@@ -25,28 +32,73 @@ export interface Repl {
   readonly clusterId: string;
 }
 
-interface Slot {
-  readonly id: string;
-  readonly name: string;
-  readonly owner: string;
-  generation: number;
-  cluster: number;
+/** A cluster's index, as the table has it, and the addresses that its repls resolve to. */
+export interface ClusterAddresses {
+  readonly index: number;
+  readonly ingress: readonly string[];
+}
+
+/** Of a cluster that nobody has described: its repls exist without data. */
+const UNKNOWN: Node = new Map();
+
+export interface PlatformOptions {
+  /** For a table of its own. Without it, the table is another thread's, and only read. */
+  readonly hashKey?: HashKey | undefined;
+  /** Called where the table leads to a cluster of which this thread was not told: to hear of it. */
+  readonly onUnknownCluster?: () => void;
 }
 
 export class Platform {
+  readonly #table: Table;
+  /** The same table, where this thread writes it. */
+  readonly #writer: TableWriter | undefined;
   readonly #clusters = new Map<string, number>();
   readonly #clusterIds: string[] = [];
+  readonly #ingress: (readonly string[])[] = [];
   readonly #nodes: Node[] = [];
-  readonly #byId = new Map<string, Slot>();
-  readonly #byOwner = new Map<string, Map<string, Slot>>();
+  /** Labels that are looked for. */
+  readonly #key = new Uint8Array(MAX_NAME_OCTETS);
 
+  readonly #onUnknownCluster: () => void;
+
+  constructor({ hashKey, onUnknownCluster = () => undefined }: PlatformOptions) {
+    this.#writer = hashKey && new TableWriter(hashKey);
+    this.#table = this.#writer ?? new Table(EMPTY_TABLE);
+    this.#onUnknownCluster = onUnknownCluster;
+  }
+
+  get table(): Table {
+    return this.#table;
+  }
+
+  /** Repls there are. Only who writes knows. */
   get size(): number {
-    return this.#byId.size;
+    return this.#writer?.size ?? 0;
   }
 
   /** Set the addresses that a cluster's repls resolve to. What is no IP address is left out. */
   setCluster(id: string, ingress: readonly string[]): void {
-    this.#nodes[this.#indexOf(id)] = addressNode(ingress);
+    this.setClusterAt({ index: this.indexOf(id), ingress });
+  }
+
+  /** The same, for who was told the index. */
+  setClusterAt({ index, ingress }: ClusterAddresses): void {
+    this.#ingress[index] = ingress;
+    this.#nodes[index] = addressNode(ingress);
+  }
+
+  /** All that are known, whether or not somebody has described them. */
+  clusters(): ClusterAddresses[] {
+    return this.#clusterIds.map((_id, index) => ({ index, ingress: this.#ingress[index] ?? [] }));
+  }
+
+  /** The index of a cluster, also of one that is heard of for the first time. */
+  indexOf(clusterId: string): number {
+    const known = this.#clusters.get(clusterId);
+    if (known !== undefined) return known;
+    const index = this.#clusterIds.push(clusterId) - 1;
+    this.#clusters.set(clusterId, index);
+    return index;
   }
 
   /** Addresses of all clusters. */
@@ -60,89 +112,137 @@ export class Platform {
 
   /** Place a repl. False for an older generation than the one known: that changes nothing. */
   setRepl(repl: Repl): boolean {
-    const known = this.#byId.get(repl.id);
-    if (known && known.generation > repl.generation) return false;
-    const cluster = this.#indexOf(repl.clusterId);
-    if (known && known.name === repl.name && known.owner === repl.owner) {
-      known.cluster = cluster;
-      known.generation = repl.generation;
-      return true;
-    }
-    if (known) this.removeRepl(repl.id);
-    const { id, name, owner, generation } = repl;
-    const slot: Slot = { id, name, owner, generation, cluster };
-    this.#byId.set(id, slot);
-    const names = this.#byOwner.get(owner) ?? new Map<string, Slot>();
-    this.#byOwner.set(owner, names.set(name, slot));
+    const table = this.#written();
+    const known = table.find(repl.id);
+    if (known >= 0 && table.generationOf(known) > repl.generation) return false;
+    const { id, name, owner, generation, clusterId } = repl;
+    table.place({ id, name, owner, generation, cluster: this.indexOf(clusterId) }, known);
     return true;
   }
 
   removeRepl(id: string): void {
-    const slot = this.#byId.get(id);
-    if (!slot) return;
-    this.#byId.delete(id);
-    const names = this.#byOwner.get(slot.owner)!;
-    if (names.get(slot.name) === slot) names.delete(slot.name);
-    if (names.size === 0) this.#byOwner.delete(slot.owner);
+    const table = this.#written();
+    const known = table.find(id);
+    if (known >= 0) table.remove(known);
+  }
+
+  /** Many are placed from here to `settle`: about so many, or 0 where nobody knows. */
+  expect(repls: number): void {
+    this.#written().expect(repls);
+  }
+
+  settle(): void {
+    this.#written().settle();
+  }
+
+  /**
+   * All repls; one that comes or goes meanwhile may be among them or not. Those that have lost their
+   * name come first, so that whoever places them in this order gives each name to the same repl.
+   */
+  *repls(): Generator<Repl> {
+    const writer = this.#written();
+    const { buffers, recordCount } = writer;
+    const begun = new Table(buffers);
+    const isNamed = Uint8Array.from({ length: recordCount }, (_, index) =>
+      Number(begun.isNamed(index)),
+    );
+    for (const named of [0, 1]) {
+      for (let index = 0; index < recordCount; index++) {
+        if (isNamed[index] !== named || begun.generationOf(index) < 0) continue;
+        // In new buffers it is elsewhere, or no more.
+        const repl =
+          writer.buffers === buffers ? this.#replAt(index) : this.repl(begun.idOf(index));
+        if (repl) yield repl;
+      }
+    }
   }
 
   repl(id: string): Repl | undefined {
-    const slot = this.#byId.get(id);
-    if (!slot) return undefined;
-    const { name, owner, generation, cluster } = slot;
-    return { id, name, owner, generation, clusterId: this.#clusterIds[cluster]! };
+    const end = this.#keyOf(id);
+    const index = end < 0 ? -1 : this.#table.findId(this.#key, 0, end);
+    return index < 0 ? undefined : this.#replAt(index);
   }
 
-  /** All repls; one that comes or goes meanwhile may be among them or not. */
-  *repls(): Generator<Repl> {
-    for (const { id, name, owner, generation, cluster } of this.#byId.values()) {
-      yield { id, name, owner, generation, clusterId: this.#clusterIds[cluster]! };
-    }
+  #replAt(index: number): Repl {
+    const table = this.#table;
+    const clusterId = this.#clusterIds[table.clusterOf(index)]!;
+    return {
+      id: table.idOf(index),
+      name: table.nameOf(index),
+      owner: table.ownerOf(index),
+      generation: table.generationOf(index),
+      clusterId,
+    };
   }
 
   /** The node of a name below the platform zone's origin. */
   node(name: Name, origin: Name): Node | undefined {
+    const node = this.#find(name, origin);
+    if (node !== UNKNOWN) return node;
+    this.#onUnknownCluster();
+    const again = this.#find(name, origin);
+    return again === UNKNOWN ? EMPTY_NODE : again;
+  }
+
+  #find(name: Name, origin: Name): Node | undefined {
     const firstEnd = 1 + name.charCodeAt(0);
     const depth = name.length - origin.length;
     if (firstEnd > depth) return undefined;
-    const first = name.slice(1, firstEnd);
-    if (firstEnd === depth) return this.#oneLabel(first);
+    for (let at = 0; at < depth; at++) this.#key[at] = name.charCodeAt(at);
+    if (firstEnd === depth) return this.#oneLabel(name.slice(1, firstEnd), firstEnd);
     // A name of two labels ends where the origin begins; a longer one is nothing of ours.
     if (firstEnd + 1 + name.charCodeAt(firstEnd) !== depth) return undefined;
-    const second = name.slice(firstEnd + 1, depth);
-    const slot = second === "id" ? this.#byId.get(first) : this.#byOwner.get(second)?.get(first);
-    return slot && this.#nodeOf(slot);
+    const isById = name.startsWith(ID_LABEL, firstEnd) && depth - firstEnd === ID_LABEL.length;
+    return this.#nodeOf(
+      isById
+        ? this.#table.findId(this.#key, 0, firstEnd)
+        : this.#table.findName(this.#key, 0, depth),
+    );
   }
 
   /** All names and their data as they are at the call. Names are made one by one: there are many. */
   nodes(origin: Name): Iterable<NamedNode> {
-    const slots = [...this.#byId.values()];
-    const nodes = slots.map((slot) => this.#nodeOf(slot));
-    const isNamed = slots.map((slot) => this.#byOwner.get(slot.owner)?.get(slot.name) === slot);
-    const owners = [...this.#byOwner.keys()];
-    return platformNodes(origin, { slots, nodes, isNamed, owners });
+    const { recordCount: records, ownerCount: owners } = this.#written();
+    // What a record says does not change, but for where the repl is, and whether it is one.
+    const table = new Table(this.#table.buffers);
+    const places = Int32Array.from({ length: records }, (_, index) => {
+      if (table.generationOf(index) < 0) return GONE;
+      return 2 * table.clusterOf(index) + Number(table.isNamed(index));
+    });
+    const hasRepls = Uint8Array.from({ length: owners }, (_, owner) =>
+      Number(table.ownerRepls(owner) > 0),
+    );
+    return platformNodes(origin, { table, places, hasRepls, nodes: [...this.#nodes] });
   }
 
-  #oneLabel(label: string): Node | undefined {
-    if (label === "id" || this.#byOwner.has(label)) return EMPTY_NODE;
+  #oneLabel(label: string, end: number): Node | undefined {
+    if (label === "id" || this.#table.findOwner(this.#key, 0, end) >= 0) return EMPTY_NODE;
     const at = label.indexOf(SEPARATOR);
-    if (at < 0) return undefined;
     const owner = label.slice(at + SEPARATOR.length);
-    const slot = this.#byOwner.get(owner)?.get(label.slice(0, at));
-    return slot && this.#nodeOf(slot);
+    if (at <= 0 || owner === "") return undefined;
+    const nameEnd = this.#write(label.slice(0, at), 0);
+    return this.#nodeOf(this.#table.findName(this.#key, 0, this.#write(owner, nameEnd)));
   }
 
-  /** A cluster that nobody has described yet has no addresses: its repls exist without data. */
-  #nodeOf(slot: Slot): Node {
-    return this.#nodes[slot.cluster] ?? EMPTY_NODE;
+  #nodeOf(index: number): Node | undefined {
+    return index < 0 ? undefined : (this.#nodes[this.#table.clusterOf(index)] ?? UNKNOWN);
   }
 
-  #indexOf(clusterId: string): number {
-    const known = this.#clusters.get(clusterId);
-    if (known !== undefined) return known;
-    const index = this.#clusterIds.push(clusterId) - 1;
-    this.#clusters.set(clusterId, index);
-    return index;
+  #keyOf(label: string): number {
+    return LABEL.test(label) ? this.#write(label, 0) : -1;
+  }
+
+  #write(label: string, at: number): number {
+    this.#key[at] = label.length;
+    for (let index = 0; index < label.length; index++) {
+      this.#key[at + 1 + index] = label.charCodeAt(index);
+    }
+    return at + 1 + label.length;
+  }
+
+  #written(): TableWriter {
+    if (!this.#writer) throw new Error("Cannot change where repls live: this thread only reads it");
+    return this.#writer;
   }
 }
 
@@ -158,26 +258,32 @@ function addressNode(ingress: readonly string[]): Node {
 }
 
 interface Captured {
-  readonly slots: readonly Slot[];
+  readonly table: Table;
+  /** Of each record: {@link GONE}, or twice the cluster, and one more where the name leads to it. */
+  readonly places: Int32Array;
+  readonly hasRepls: Uint8Array;
   readonly nodes: readonly Node[];
-  /** The repl has its name; one with an equal name may have come after it. */
-  readonly isNamed: readonly boolean[];
-  readonly owners: readonly string[];
 }
 
+const GONE = -1;
+
 function* platformNodes(origin: Name, captured: Captured): Generator<NamedNode> {
-  const { slots, nodes, isNamed, owners } = captured;
+  const { table, places, hasRepls, nodes } = captured;
   const at = function* (node: Node, ...labels: readonly string[]): Generator<NamedNode> {
     const name = labels.reduceRight((below, label) => child(label, below), origin);
     const isName = labels.every((label) => label.length <= MAX_LABEL_OCTETS);
     if (isName && name.length <= MAX_NAME_OCTETS) yield { name, node };
   };
   yield* at(EMPTY_NODE, "id");
-  for (const owner of owners) yield* at(EMPTY_NODE, owner);
-  for (const [index, { id, name, owner }] of slots.entries()) {
-    const node = nodes[index]!;
-    yield* at(node, id, "id");
-    if (!isNamed[index]) continue;
+  for (const [owner, has] of hasRepls.entries()) {
+    if (has) yield* at(EMPTY_NODE, table.ownerLabel(owner));
+  }
+  for (const [index, place] of places.entries()) {
+    if (place === GONE) continue;
+    const node = nodes[place >> 1] ?? EMPTY_NODE;
+    yield* at(node, table.idOf(index), "id");
+    if ((place & 1) === 0) continue;
+    const [name, owner] = [table.nameOf(index), table.ownerOf(index)];
     yield* at(node, name, owner);
     yield* at(node, `${name}${SEPARATOR}${owner}`);
   }

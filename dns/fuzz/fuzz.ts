@@ -27,7 +27,11 @@ export interface Fuzzed {
 
 /** The suite's zones, which hold a case of everything. */
 export function fuzzedServer(limiter?: RateLimiter): Server {
-  const catalog = new Catalog({ platformZone: "repl.test", validationZone: "wire.test" });
+  const catalog = new Catalog({
+    platformZone: "repl.test",
+    validationZone: "wire.test",
+    hashKey: [1, 2],
+  });
   catalog.apply({ changes: Object.entries(ZONES).flatMap(changesOf), seq: 0 });
   const secrets = [new Uint8Array(16)];
   return { zones: catalog, identity: "fuzzed", secrets, limiter };

@@ -1,6 +1,7 @@
 import type { OwnedRRset } from "../answer";
 import { Catalog, type CatalogOptions, type Change } from "../catalog";
 import { typeCode, typeName } from "../codes";
+import type { HashKey } from "../half-siphash";
 import { fold, formatName, parseName } from "../names";
 import { formatRdata } from "../rdata";
 
@@ -34,8 +35,11 @@ export function zoneChanges(zone: string, records: readonly string[]): Change[] 
   return [{ kind: "zone", zone, base: 0, revision: 1 }, ...rrsets.values()];
 }
 
+/** A secret for tests. */
+export const hashKey: HashKey = [0x03020100, 0x07060504];
+
 export function catalogOf(options: CatalogOptions, ...changes: readonly Change[][]): Catalog {
-  const catalog = new Catalog(options);
+  const catalog = new Catalog({ hashKey, ...options });
   catalog.apply({ changes: changes.flat(), seq: 0 });
   return catalog;
 }
