@@ -27,6 +27,7 @@ describe("parse()", () => {
     expect(run("ls").command.name).toBe("ls");
     expect(run("domain", "ls").command.name).toBe("domain ls");
     expect(run("dns", "challenge", "rm", "a", "b").command.name).toBe("dns challenge rm");
+    expect(run("dns", "zone", "delete", "example.org").command.name).toBe("dns zone rm");
   });
 
   it("reads arguments and options in any order", () => {

@@ -86,7 +86,9 @@ function find(
 ): { command: Command; rest: readonly string[] } | undefined {
   for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(" ");
-    const command = commands.find((candidate) => candidate.name === name);
+    // What is called rm everywhere may be asked for by its other name.
+    const names = [name, name.replace(/ (delete|remove)$/, " rm")];
+    const command = commands.find((candidate) => names.includes(candidate.name));
     if (command) return { command, rest: argv.slice(words) };
   }
   return undefined;

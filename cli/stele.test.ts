@@ -220,6 +220,8 @@ const answers: Readonly<Record<string, unknown>> = {
     serial: 7,
     text: "$ORIGIN repl.test.\n",
   },
+  "PUT /v1/dns/zones/example.org": { name: "example.org", serial: 9, names: 1 },
+  "DELETE /v1/dns/zones/example.org": {},
   "PUT /v1/dns/zones/repl.test/file": { serial: 9, rrsets: 3, added: 1, changed: 2, removed: 0 },
   "GET /v1/repls/habc234defgh/logs": {
     items: [
@@ -406,6 +408,15 @@ describe("DNS-01 values", () => {
     expect(put.out).toContain('_acme-challenge.a.test TXT "v1" is answered\nnot yet at: ns2-9');
     const removed = await stele("dns challenge rm _acme-challenge.a.test v1");
     expect(removed.out).toBe('_acme-challenge.a.test TXT "v1" is removed\n');
+  });
+});
+
+describe("zones", () => {
+  it("are made and removed by name", async () => {
+    await stele("dns zone add example.org");
+    expect(seen.at(-1)?.request).toBe("PUT /v1/dns/zones/example.org");
+    expect((await stele("dns zone rm example.org")).out).toBe("example.org is removed\n");
+    expect(seen.at(-1)?.request).toBe("DELETE /v1/dns/zones/example.org");
   });
 });
 

@@ -11,6 +11,7 @@ import { nameCommands } from "./commands/names";
 import { statusCommands } from "./commands/status";
 import { tombstoneCommands } from "./commands/tombstones";
 import { zoneFileCommands } from "./commands/zone-files";
+import { zoneCommands } from "./commands/zones";
 import { openContext, type Surroundings } from "./context";
 import { demoCommands } from "./demo/demo";
 import { Failure } from "./failure";
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   ...moveCommands,
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
+  ...zoneCommands,
   ...zoneFileCommands,
   ...challengeCommands,
   ...keyCommands,

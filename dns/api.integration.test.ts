@@ -5,12 +5,14 @@ import * as dns from "./api";
 import * as challenges from "./api-challenges";
 import { instances } from "./api-instances";
 import * as domains from "./api-domains";
+import * as files from "./api-files";
+import * as ending from "./api-zones";
 import { catalogOf, lines, wireName } from "./core/__tests__/zone-text";
 import { answer } from "./core/answer";
 import { typeCode } from "./core/codes";
 import { instance } from "./instance";
 import { db } from "./db";
-import { deleteInstance, writeInstance } from "./store-instances";
+import { deleteInstance, readRegistry, writeInstance } from "./store-instances";
 import { ensurePlatformZone, zones } from "./zones";
 
 const PLATFORM = "repl.localhost";
@@ -24,6 +26,8 @@ const put = (name: string, type: string, ...values: string[]) =>
   dns.putRrset({ zone: "example.test", name, type, ttl: 300, values });
 
 beforeAll(async () => {
+  // Instances of other tests have died, but not long ago.
+  for (const { id } of (await readRegistry("")).peers) await deleteInstance(id);
   await ensurePlatformZone();
   await zones().refresh();
   await dns.putZone({ zone: "Example.test" });
@@ -42,6 +46,63 @@ describe("zones", () => {
     const names = items.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(["example.test", PLATFORM]));
     expect(items[0]!.serial).toBeGreaterThan(1.7e9);
+  });
+});
+
+describe("the end of a zone", () => {
+  const ZONE = "ending.test";
+  const at = (zone: string, name: string, type: string, ...values: string[]) =>
+    dns.putRrset({ zone, name, type, ttl: 60, values });
+  const serialOf = async (zone: string): Promise<number | undefined> =>
+    (await dns.listZones()).items.find(({ name }) => name === zone)?.serial;
+  const end = (zone: string): Promise<void> => ending.deleteZone({ zone });
+
+  it("is answered when the call returns, and a zone made anew has a later serial", async () => {
+    await dns.putZone({ zone: ZONE });
+    await at(ZONE, "www", "A", "192.0.2.1");
+    await challenges.putChallenge({ name: `_acme-challenge.${ZONE}`, value: "v" });
+    const before = (await serialOf(ZONE))!;
+    await end("Ending.test");
+    expect(instance().catalog.zoneOf(wireName(`www.${ZONE}`))).toBeUndefined();
+    expect(await serialOf(ZONE)).toBeUndefined();
+    for (const refused of [
+      end(ZONE),
+      dns.listRrsets({ zone: ZONE }),
+      at(ZONE, "www", "A", "192.0.2.1"),
+    ]) {
+      await expect(refused).rejects.toMatchObject({ code: "not_found" });
+    }
+    expect((await dns.putZone({ zone: ZONE })).serial).toBeGreaterThan(before);
+    expect(ask(ZONE, "NS")).toHaveLength(2);
+    expect(ask(`www.${ZONE}`, "A")).toEqual([]);
+    expect(ask(`_acme-challenge.${ZONE}`, "TXT")).toEqual([]);
+  });
+
+  it("also of one that comes back from its file, whatever serial that has", async () => {
+    await dns.putZone({ zone: ZONE });
+    const { text, serial } = await files.exportZone({ zone: ZONE });
+    await end(ZONE);
+    const made = await files.importZone({ zone: ZONE, text });
+    expect(made.serial).toBeGreaterThan(serial);
+  });
+
+  it("is refused for what the platform needs, and while something leads there", async () => {
+    await expect(end(PLATFORM)).rejects.toThrow(/apps have their names in it/);
+    await dns.putZone({ zone: ZONE });
+    await dns.putZone({ zone: `sub.${ZONE}` });
+    await at(ZONE, "mail", "A", "192.0.2.1");
+    await at("example.test", "led", "MX", `10 Mail.${ZONE}`);
+    await expect(end(ZONE)).rejects.toThrow(
+      /MX at "led\.example\.test" in "example\.test" leads to "mail\.ending\.test"/,
+    );
+    await at("example.test", "led", "MX", `10 mail.sub.${ZONE}`, `10 notmail${ZONE}`);
+    // Below it, where a zone of ours stays.
+    await at(ZONE, "sub", "NS", "ns1.repl.localhost");
+    await expect(end(`sub.${ZONE}`)).rejects.toThrow(/NS at "sub\.ending\.test" .* delegates it/);
+    await end(ZONE);
+    await expect(end(`sub.${ZONE}`)).rejects.toThrow(/MX at "led/);
+    await dns.deleteRrset({ zone: "example.test", name: "led", type: "MX" });
+    await end(`sub.${ZONE}`);
   });
 });
 

@@ -1,11 +1,10 @@
 /** DNS-01 values, each with its end. */
 import type { Transaction } from "encore.dev/storage/sqldb";
 
+import { faultOfCount } from "./core/challenge";
 import { db } from "./db";
 import { inTransaction, nextRevision, type Refusal } from "./store";
 
-/** A name that many certificates are ordered for at once; each value waits for its validation. */
-const MAX_CHALLENGES_OF_NAME = 50;
 /** How long readers may be away and still hear that a challenge is gone. */
 const GONE_KEPT_HOURS = 24;
 
@@ -49,12 +48,8 @@ async function challengeRefusal(
   if (row?.alias) {
     return { code: "invalid", reason: `"${name}" has a CNAME, which is alone (RFC 1034 3.6.2)` };
   }
-  const count = (row?.others ?? 0) + values.length;
-  if (count <= MAX_CHALLENGES_OF_NAME) return undefined;
-  return {
-    code: "invalid",
-    reason: `"${name}" would have ${count} values: at most ${MAX_CHALLENGES_OF_NAME}`,
-  };
+  const reason = faultOfCount(name, (row?.others ?? 0) + values.length);
+  return reason === undefined ? undefined : { code: "invalid", reason };
 }
 
 /** Take values away; those that are not there are no error. */

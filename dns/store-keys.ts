@@ -58,7 +58,7 @@ export async function listSecondaries(): Promise<SecondaryRow[]> {
 export async function putSecondary({ zone, address, keyName }: SecondaryRow): Promise<boolean> {
   const row = await db.queryRow`
     INSERT INTO secondary (zone, address, key_name)
-    SELECT zone.name, ${address}, tsig_key.name FROM zone, tsig_key
+    SELECT zone.name, ${address}, tsig_key.name FROM served_zone AS zone, tsig_key
     WHERE zone.name = ${zone} AND tsig_key.name = ${keyName}
     ON CONFLICT (zone, address) DO UPDATE SET key_name = excluded.key_name
     RETURNING zone`;

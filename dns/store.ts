@@ -48,21 +48,25 @@ export interface ZoneSeed {
   readonly rrsets: readonly Row[];
 }
 
-/** Make a zone with its first records; one that exists stays as it is. The revision to wait for. */
+/**
+ * Make a zone with its first records; one that exists stays as it is. One that was there before goes
+ * on with its serial. The revision to wait for.
+ */
 export async function putZone({ zone, rrsets }: ZoneSeed): Promise<number> {
   return inTransaction(async (tx) => {
     const revision = await nextRevision(tx);
     const made = await tx.queryRow`
       INSERT INTO zone (name, base, revision)
       VALUES (${zone}, extract(epoch FROM now())::bigint, ${revision})
-      ON CONFLICT (name) DO NOTHING RETURNING name`;
+      ON CONFLICT (name) DO UPDATE SET revision = excluded.revision
+      WHERE zone.name NOT IN (SELECT name FROM served_zone) RETURNING name`;
     if (made) await writeRows(tx, { zone, rows: rrsets, revision });
     return revision;
   });
 }
 
 export async function zoneExists(zone: string): Promise<boolean> {
-  return (await db.queryRow`SELECT name FROM zone WHERE name = ${zone}`) !== null;
+  return (await db.queryRow`SELECT name FROM served_zone WHERE name = ${zone}`) !== null;
 }
 
 export interface RrsetKey {
@@ -173,10 +177,12 @@ async function readState(
   tx: Transaction,
   { zone, scope, revision }: StateRequest,
 ): Promise<ZoneState | undefined> {
-  const known = await tx.queryRow<{ base: number; lastRevision: number }>`
-    SELECT base, revision AS "lastRevision" FROM zone WHERE name = ${zone}`;
-  if (!known && !scope.mayMake) return undefined;
-  const head = known ?? { base: await freshBase(tx), lastRevision: null };
+  const known = await tx.queryRow<{ base: number; lastRevision: number; isGone: boolean }>`
+    SELECT base, revision AS "lastRevision",
+      NOT EXISTS (SELECT 1 FROM served_zone WHERE name = ${zone}) AS "isGone"
+    FROM zone WHERE name = ${zone}`;
+  if ((!known || known.isGone) && !scope.mayMake) return undefined;
+  const { base, lastRevision } = known ?? { base: await freshBase(tx), lastRevision: null };
   const isWhole = scope.names === undefined;
   const names = [...(scope.names ?? [])];
   const rows = await tx.queryAll<Row>`
@@ -187,7 +193,7 @@ async function readState(
   const challenges = await tx.queryAll<Challenge>`
     SELECT name, value FROM challenge
     WHERE zone = ${zone} AND NOT gone AND (${isWhole} OR name = ANY(${names}))`;
-  return { rows, challenges, ...head, revision };
+  return { rows, challenges, base, lastRevision, revision };
 }
 
 /** The seconds of now, so that a zone that is made anew has a later serial than it had before. */
@@ -228,7 +234,7 @@ export async function readZone(zone: string): Promise<ZoneData | null> {
       SELECT jsonb_agg(jsonb_build_object(
         'name', name, 'type', type, 'ttl', ttl, 'values', to_jsonb(record)))
       FROM rrset WHERE zone = ${zone} AND cardinality(record) > 0), '[]') AS rows
-    FROM zone WHERE name = ${zone}`;
+    FROM served_zone WHERE name = ${zone}`;
 }
 
 export interface ZoneData {

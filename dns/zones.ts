@@ -100,6 +100,9 @@ function servers(): Server[] {
   });
 }
 
+/** Names of the name servers that new zones have. */
+export const nameServerHosts = (): string[] => servers().map(({ host }) => host);
+
 /** A zone's first records: SOA and NS, and addresses of the name servers that lie in it. */
 export function zoneSeed(zone: string): store.ZoneSeed {
   const known = servers();

@@ -170,7 +170,8 @@ export class Catalog {
   }
 
   get zones(): { name: Name; serial: number; names: number; rrsets: number }[] {
-    return [...this.#members.values()].map(({ zone }) => ({
+    const served = [...this.#members.values()].filter(({ zone }) => zone.soa.rdatas.length > 0);
+    return served.map(({ zone }) => ({
       name: zone.origin,
       serial: zone.serial,
       names: zone.size + (zone.origin === this.#platformOrigin ? this.platform.size : 0),

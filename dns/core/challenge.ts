@@ -7,7 +7,7 @@ import { TYPE } from "./codes";
 import { firstLabel, formatName, type Name } from "./names";
 
 /** A name that many certificates are ordered for at once; each value waits for its validation. */
-export const MAX_CHALLENGES_OF_NAME = 50;
+const MAX_CHALLENGES_OF_NAME = 50;
 
 export interface Challenge {
   /** Absolute, without a trailing dot. */
@@ -67,15 +67,19 @@ export class Challenges {
 
   /** Why it may not stand, or undefined. */
   fault(): string | undefined {
-    for (const name of this.#put.keys()) {
-      if (this.#values.get(name)!.size > MAX_CHALLENGES_OF_NAME) return tooMany(name);
+    for (const [name, values] of this.#values) {
+      const fault = this.#put.has(name) ? faultOfCount(name, values.size) : undefined;
+      if (fault !== undefined) return fault;
     }
     return undefined;
   }
 }
 
-export const tooMany = (name: string): string =>
-  `"${name}" has ${MAX_CHALLENGES_OF_NAME} values already`;
+/** Why so many values may not be at a name, or undefined. */
+export function faultOfCount(name: string, count: number): string | undefined {
+  if (count <= MAX_CHALLENGES_OF_NAME) return undefined;
+  return `"${name}" would have ${count} values: at most ${MAX_CHALLENGES_OF_NAME}`;
+}
 
 function setOf(of: Map<string, Set<string>>, name: string): Set<string> {
   const known = of.get(name) ?? new Set<string>();

@@ -194,14 +194,4 @@ describe("TXT where DNS-01 values are", () => {
     expect(after([own], `${name} 0 NONE TXT old`)).toEqual({ put: [], gone: ["old"], rows: 1 });
     expect(after([alias], `${name} 5 IN TXT a`)).toEqual({ put: [], gone: [], rows: 0 });
   });
-
-  it("has at most fifty values at a name", () => {
-    const challenges = new Challenges([]);
-    for (let i = 0; i < 50; i++) challenges.put(wireName(name), `${i}`);
-    expect(challenges.fault()).toBeUndefined();
-    challenges.put(wireName(name), "51");
-    expect(challenges.fault()).toMatch(/50 values already/);
-    challenges.remove(wireName(name), "0");
-    expect(challenges.fault()).toBeUndefined();
-  });
 });

@@ -79,6 +79,14 @@ describe("a zone", () => {
     expect(zone.hasCuts).toBe(false);
   });
 
+  it("has no SOA once it was taken away", () => {
+    const zone = new Zone(origin);
+    zone.set(origin, TYPE.SOA, rrset(TYPE.SOA, "ns.x host.x 0 1 2 3 4"));
+    expect(zone.soa.rdatas).toHaveLength(1);
+    zone.set(origin, TYPE.SOA, undefined);
+    expect([zone.soa.rdatas, zone.negativeSoa.rdatas]).toEqual([[], []]);
+  });
+
   it("knows where its records point", () => {
     expect(targetOf(TYPE.MX, rrset(TYPE.MX, "10 m.x").rdatas[0]!)).toBe(wireName("m.x"));
     expect(targetOf(TYPE.SRV, rrset(TYPE.SRV, "1 2 3 s.x").rdatas[0]!)).toBe(wireName("s.x"));

@@ -46,12 +46,15 @@ interface Entry {
 /** SOA's numbers behind its two names: serial, refresh, retry, expire, minimum. */
 const SOA_NUMBERS_OCTETS = 20;
 
+/** Of a zone that is not served: it is not whole yet, or gone. */
+const NO_SOA: RRset = { type: TYPE.SOA, ttl: 0, rdatas: [] };
+
 export class Zone implements ZoneView {
   readonly origin: Name;
   readonly #entries = new Map<Name, Entry>();
   #serial = 0;
-  #soa: RRset = { type: TYPE.SOA, ttl: 0, rdatas: [] };
-  #negativeSoa: RRset = this.#soa;
+  #soa = NO_SOA;
+  #negativeSoa = NO_SOA;
   #cuts = 0;
   #rrsets = 0;
 
@@ -100,7 +103,11 @@ export class Zone implements ZoneView {
   setSerial(serial: number): void {
     this.#serial = serial;
     const soa = this.#entries.get(this.origin)!.rrsets.get(TYPE.SOA);
-    if (!soa) return;
+    if (!soa) {
+      this.#soa = NO_SOA;
+      this.#negativeSoa = NO_SOA;
+      return;
+    }
     this.#soa = withSerial(soa, serial);
     this.#negativeSoa = withNegativeTtl(this.#soa);
     this.#entries.get(this.origin)!.rrsets.set(TYPE.SOA, this.#soa);
