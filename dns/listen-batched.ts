@@ -34,6 +34,10 @@ export class BatchedUdp {
     return this.#threads.length > 0 && this.#threads.every(({ isOpen }) => isOpen);
   }
 
+  get threads(): number {
+    return this.#threads.filter(({ isOpen }) => isOpen).length;
+  }
+
   get deaths(): number {
     return this.#threads.reduce((sum, { deaths }) => sum + deaths, 0);
   }

@@ -83,6 +83,11 @@ export class Answerer {
     return isOpen ? this.#addresses : [];
   }
 
+  /** Threads that answer now. */
+  get threads(): number {
+    return Number(this.#stream.isOpen) + (this.#batched?.threads ?? 0);
+  }
+
   get deaths(): number {
     return this.#stream.deaths + (this.#batched?.deaths ?? 0);
   }

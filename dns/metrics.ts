@@ -44,8 +44,8 @@ export async function renderMetrics(): Promise<string> {
   const families = metricsOf({
     totals: answerer.totals,
     instanceId: own.id,
-    udpPath: "portable",
-    workers: Number(answerer.listening.length > 0),
+    udpPath: answerer.udp.path,
+    workers: answerer.threads,
     workerDeaths: own.workerDeaths,
     repls: catalog.platform.size,
     zones: catalog.zones.map((zone) => ({ ...zone, name: formatName(zone.name) })),
