@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 
 import { decode, encode } from "dns-packet";
 
-import { PROBE } from "./names.mjs";
+import { PROBE, ZONE } from "./names.mjs";
 import { runClient } from "./place.mjs";
 
 /** As a resolver's many ports: the kernel and SO_REUSEPORT tell askers apart by them. */
@@ -23,11 +23,12 @@ const CHECK = ["paced", "--sockets", "1", "--rate", "2000", "--warm-up", "0", "-
 const ANSWER_EVERY_MS = 20;
 
 /** Figures of one run; throws when an answer was wrong, or none came. */
-async function runOnce({ client, namesFile }, server, args) {
+async function runOnce({ client, namesFile }, server, args, core) {
   const { address, pids, isFloor } = server;
   const target = ["--server", address, "--names", namesFile, "--pids", pids.join(",")];
   const unchecked = isFloor ? ["--unchecked"] : [];
-  const figures = JSON.parse(await runClient([client, ...args, ...target, ...unchecked]));
+  const command = [client, ...args, ...target, ...unchecked];
+  const figures = JSON.parse(await runClient(command, core));
   if (figures.wrong > 0) {
     throw new Error(`${figures.wrong} of ${figures.replies} answers were wrong: ${figures.why}`);
   }
@@ -54,6 +55,21 @@ export async function measure(tools, server, part, seconds) {
   };
 }
 
+/** As many clients at once as there are cores for them: all answers, and what the server used for each. */
+export async function measureBy(clients, tools, server, seconds) {
+  const args = [...PARTS.udp, "--seconds", String(seconds)];
+  const all = await Promise.all(clients.map((core) => runOnce(tools, server, args, core)));
+  const sum = (key) => all.reduce((total, one) => total + one[key], 0);
+  const replies = sum("replies");
+  return {
+    perSecond: sum("replies") / (sum("seconds") / all.length),
+    lost: Math.max(0, 1 - replies / sum("sent")),
+    // Each has seen all of it.
+    userUs: sum("userUs") / all.length / replies,
+    systemUs: sum("systemUs") / all.length / replies,
+  };
+}
+
 /** Each figure's middle one by itself. */
 export function medians(runs) {
   const keys = Object.keys(runs[0]);
@@ -64,16 +80,25 @@ export function medians(runs) {
   return Object.fromEntries(keys.map((key) => [key, middle(key)]));
 }
 
+/** What a server says once it knows the names, and what one does that has none. */
+const KNOWS_NAMES = {
+  question: { type: "A", name: PROBE.name },
+  isRight: ({ answers }) => answers.some(({ data }) => data === PROBE.address),
+};
+export const KNOWS_ZONE = {
+  question: { type: "SOA", name: ZONE },
+  isRight: ({ answers }) => answers.length === 1,
+};
+
 /** Resolves at the first right answer over UDP; throws when the server has ended, or at the deadline. */
-export async function firstAnswer({ port, isFloor, isRunning, said }, deadlineMs) {
+export async function firstAnswer(server, deadlineMs, { question, isRight } = KNOWS_NAMES) {
+  const { port, isFloor, isRunning, said } = server;
   const socket = createSocket("udp4");
   socket.on("error", () => {});
-  const question = { type: "A", name: PROBE.name };
   const query = encode({ type: "query", id: 1, questions: [question] });
   const answered = new Promise((resolve) => {
     socket.on("message", (message) => {
-      const isRight = decode(message).answers.some(({ data }) => data === PROBE.address);
-      if (isFloor || isRight) resolve(true);
+      if (isFloor || isRight(decode(message))) resolve(true);
     });
   });
   const end = performance.now() + deadlineMs;

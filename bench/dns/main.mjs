@@ -1,25 +1,19 @@
 // Answers a second, and what each costs, beside other name servers: the same names, the same queries, in
-// turns. `--only udp,tcp,latency,memory`, `--servers NAME,…`, `--seconds N`, `--rounds N`, `--names N`, `--json FILE`.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// turns. `--only udp,tcp,latency,workers,memory`, `--servers NAME,…`, `--seconds N`, `--rounds N`, `--names N`,
+// `--json FILE`.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { installClient } from "./install.mjs";
-import { check, firstAnswer, measure, medians, PARTS } from "./load.mjs";
+import { measure, measureBy, medians, PARTS } from "./load.mjs";
 import { writeNames, writeZone } from "./names.mjs";
-import { PEERS } from "./peers.mjs";
-import { cores, family, freePort, memoryOf, startServer } from "./place.mjs";
-import { printMemory, printPart } from "./print.mjs";
-import { prepareStele } from "./stele.mjs";
+import { cores, memoryOf, two } from "./place.mjs";
+import { printMemory, printPart, printWorkers } from "./print.mjs";
+import { startServers } from "./servers.mjs";
 
-const OURS = [
-  { name: "Stele, batched", settings: { STELE_DNS_UDP: "batched" } },
-  { name: "Stele, portable", settings: { STELE_DNS_UDP: "portable" } },
-];
-const ALL_PARTS = [...Object.keys(PARTS), "memory"];
-/** The slowest peer reads 10⁶ names in half a minute on a quiet machine. */
-const READY_MS = 180_000;
+const ALL_PARTS = [...Object.keys(PARTS), "workers", "memory"];
 
 function readOptions() {
   const { values } = parseArgs({
@@ -54,67 +48,13 @@ function readOptions() {
   };
 }
 
-/** A server that answers, or the reason why it is not measured. */
-async function up(peer, process, tools) {
-  const server = { ...peer, ...process, address: `127.0.0.1:${process.port}`, pids: [] };
-  const startedAt = performance.now();
-  try {
-    await firstAnswer(server, READY_MS);
-    server.startMs = performance.now() - startedAt;
-    server.pids = family(process.pid);
-    if (!peer.isFloor) await check(tools, server);
-    console.log(`  ${peer.name}: first answer after ${(server.startMs / 1000).toFixed(1)} s`);
-  } catch (error) {
-    server.fault = error.message;
-  }
-  return server;
-}
-
-async function startPeer(peer, tools) {
-  const folder = join(tools.folder, peer.name.replaceAll(/\W+/g, "-"));
-  mkdirSync(folder);
-  const port = await freePort();
-  const { namesFile, zoneFile } = tools;
-  try {
-    const command = peer.command({ folder, port, namesFile, zoneFile });
-    const process_ = startServer(command, { env: { ...process.env, ...peer.env } });
-    return await up(peer, { ...process_, port }, tools);
-  } catch (error) {
-    return { ...peer, fault: error.message, stop: async () => {} };
-  }
-}
-
-async function startOurs(one, stele, tools) {
-  const folder = join(tools.folder, one.name.replaceAll(/\W+/g, "-"));
-  const [port, apiPort] = [await freePort(), await freePort()];
-  const { settings } = one;
-  const { command, env, cwd } = stele.command({ folder, port, apiPort, settings });
-  const started = startServer(command, { cwd, env: { ...process.env, ...env } });
-  return up({ ...one, isOurs: true }, { ...started, port, apiPort }, tools);
-}
-
-/** One after the other, since each is busy at its start. */
-async function startAll(options, tools) {
-  const servers = [];
-  const ours = OURS.filter(({ name }) => options.isWanted(name));
-  if (ours.length > 0) {
-    tools.stele = await prepareStele(tools.folder);
-    await tools.stele.fill(options.names);
-    for (const one of ours) servers.push(await startOurs(one, tools.stele, tools));
-  }
-  for (const peer of PEERS.filter(({ name }) => options.isWanted(name))) {
-    servers.push(await startPeer(peer, tools));
-  }
-  return servers;
-}
-
-async function runPart(part, servers, tools, { seconds, rounds }) {
+/** Rounds of all servers in turns: the middle figures of each, without those that answered wrongly. */
+async function inTurns(servers, rounds, measureOne) {
   const runs = new Map();
   for (let round = 0; round < rounds; round++) {
-    for (const server of servers) {
-      if (server.fault || (server.isFloor && part === "tcp")) continue;
+    for (const server of servers.filter(({ fault }) => !fault)) {
       try {
-        const figures = await measure(tools, server, part, seconds);
+        const figures = await measureOne(server);
         runs.set(server.name, [...(runs.get(server.name) ?? []), figures]);
       } catch (error) {
         server.fault = error.message;
@@ -125,37 +65,59 @@ async function runPart(part, servers, tools, { seconds, rounds }) {
   return Object.fromEntries([...runs].map(([name, of]) => [name, medians(of)]));
 }
 
-const memoryPart = (servers) =>
-  Object.fromEntries(
-    servers
-      .filter(({ fault, isFloor }) => !fault && !isFloor)
-      .map(({ name, pids, startMs }) => [name, { octets: memoryOf(pids), startMs }]),
+async function runPart(part, { servers }, tools, { seconds, rounds }) {
+  const asked = servers.filter(({ isFloor }) => part !== "tcp" || !isFloor);
+  const figures = await inTurns(asked, rounds, (server) => measure(tools, server, part, seconds));
+  printPart(part, figures);
+  return figures;
+}
+
+async function runWorkers({ servers, twoWorkers }, tools, { seconds, rounds }) {
+  const [one] = servers;
+  if (!twoWorkers) return undefined;
+  const clients = two?.clients ?? [undefined];
+  const figures = await inTurns([one, twoWorkers], rounds, (server) =>
+    measureBy(clients, tools, server, seconds),
   );
+  printWorkers(figures, { one: one.name, two: twoWorkers.name, isMeasured: two !== undefined });
+  return figures;
+}
+
+function runMemory({ servers, emptyOctets }, names) {
+  const measured = servers.filter(({ fault, isFloor }) => !fault && !isFloor);
+  const figures = Object.fromEntries(
+    measured.map(({ name, pids, startMs }) => [name, { octets: memoryOf(pids), startMs }]),
+  );
+  printMemory(figures, { names, emptyOctets });
+  return { ...figures, emptyOctets };
+}
 
 async function run(options) {
+  const { parts, names, seconds, rounds, jsonFile } = options;
   const folder = mkdtempSync(join(tmpdir(), "stele-bench-"));
   const tools = { folder, namesFile: join(folder, "names"), zoneFile: join(folder, "zone") };
-  let servers = [];
+  const running = [];
   try {
     tools.client = installClient();
-    writeNames(tools.namesFile, options.names);
-    writeZone(tools.zoneFile, options.names);
-    console.log(`${options.names} names; ${cores}; ${cpus()[0]?.model}`);
-    servers = await startAll(options, tools);
+    writeNames(tools.namesFile, names);
+    writeZone(tools.zoneFile, names);
+    console.log(`${names} names; ${cores}; ${cpus()[0]?.model}`);
+    const started = await startServers(options, tools, (server) => running.push(server));
     const results = {};
-    for (const part of options.parts) {
-      if (part === "memory") printMemory((results.memory = memoryPart(servers)), options.names);
-      else printPart(part, (results[part] = await runPart(part, servers, tools, options)));
+    // Memory before the load, which leaves garbage that is nobody's names.
+    if (parts.includes("memory")) results.memory = runMemory(started, names);
+    for (const part of Object.keys(PARTS).filter((one) => parts.includes(one))) {
+      results[part] = await runPart(part, started, tools, options);
     }
-    const faults = servers.filter(({ fault }) => fault).map(({ name, fault }) => [name, fault]);
+    if (parts.includes("workers")) results.workers = await runWorkers(started, tools, options);
+    const faults = running.filter(({ fault }) => fault).map(({ name, fault }) => [name, fault]);
     for (const [name, fault] of faults) console.log(`not measured: ${name}: ${fault}`);
-    if (options.jsonFile) {
-      const { names, seconds, rounds } = options;
+    if (jsonFile) {
       const all = { names, seconds, rounds, cores, results, faults: Object.fromEntries(faults) };
-      writeFileSync(options.jsonFile, `${JSON.stringify(all, null, 2)}\n`);
+      writeFileSync(jsonFile, `${JSON.stringify(all, null, 2)}\n`);
     }
   } finally {
-    await Promise.all(servers.map(({ stop }) => stop()));
+    await Promise.all(running.map(({ stop }) => stop()));
     await tools.stele?.stop();
     rmSync(folder, { recursive: true, force: true });
   }

@@ -9,10 +9,14 @@ import { join } from "node:path";
 export const CACHE = process.env.STELE_BENCH_CACHE ?? join(homedir(), ".cache", "stele-bench");
 mkdirSync(CACHE, { recursive: true });
 
-const SERVER_CORE = 0;
-const CLIENT_CORE = 1;
-export const ANY_CORE = -1;
+const SERVER_CORE = "0";
+const CLIENT_CORE = "1";
+export const ANY_CORE = "";
 const canPin = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0;
+
+/** Where two workers can have a core each, and who asks them too; undefined where there are too few. */
+export const two =
+  canPin && availableParallelism() >= 4 ? { server: "0,1", clients: ["2", "3"] } : undefined;
 
 export const cores = canPin
   ? `each server on core ${SERVER_CORE}, the client on core ${CLIENT_CORE}`
@@ -21,7 +25,7 @@ export const cores = canPin
 /** On any core where there is none to keep to. */
 function pinned(core, [command, ...args]) {
   return canPin && core !== ANY_CORE
-    ? ["taskset", ["-c", String(core), command, ...args]]
+    ? ["taskset", ["-c", core, command, ...args]]
     : [command, args];
 }
 
@@ -32,7 +36,7 @@ process.once("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
-/** Starts a server on its core; `stop` resolves when it has ended. What it says last is in `said()`. */
+/** Starts a server on its core; `stop` resolves when it has ended. What it says is in `said()`. */
 export function startServer(command, { core = SERVER_CORE, ...options } = {}) {
   const child = spawn(...pinned(core, command), {
     stdio: ["ignore", "pipe", "pipe"],

@@ -3,6 +3,7 @@ const TITLES = {
   udp: "UDP blast: as many queries as can be sent",
   tcp: "TCP: 20 connections, pipelined",
   latency: "UDP at 20,000 queries/s, from the time for which each was scheduled",
+  workers: "UDP blast: one worker and two",
   memory: "Memory of the whole process, and its start",
 };
 const KILO = 1_000;
@@ -94,12 +95,41 @@ export function printPart(part, figures) {
   for (const line of goalLines(part, figures)) console.log(line);
 }
 
-export function printMemory(figures, names) {
+/** On too few cores the second worker's gain is reckoned from what a query costs with both of them. */
+export function printWorkers(figures, { one, two, isMeasured }) {
+  const [single, double] = [figures[one], figures[two]];
+  if (!single || !double) return;
+  console.log(`\n${TITLES.workers}`);
+  const columns = COLUMNS.udp;
+  console.log(
+    row(
+      "",
+      columns.map(([title]) => title),
+    ),
+  );
+  for (const name of [one, two]) {
+    console.log(
+      row(
+        name,
+        columns.map(([, cell]) => cell(figures[name])),
+      ),
+    );
+  }
+  const ratio = isMeasured ? faster(double, single) : 2 * cheaper(double, single);
+  const how = isMeasured
+    ? "two cores for the workers, two for the clients"
+    : "on paper: twice the cores, by what a query costs; both workers had one core here";
+  console.log(`  2 workers : 1 worker = ${ratio.toFixed(2)} (goal 1.7; ${how})`);
+}
+
+/** The process as the system sees it, and what names add to it. */
+export function printMemory(figures, { names, emptyOctets }) {
   console.log(`\n${TITLES.memory}`);
   console.log(row("", ["MiB", "octets/name", "start"]));
+  const mib = (octets) => (octets / 2 ** 20).toFixed(0);
   for (const [name, { octets, startMs }] of Object.entries(figures)) {
-    const mib = (octets / 2 ** 20).toFixed(0);
     const start = `${(startMs / KILO).toFixed(1)} s`;
-    console.log(row(name, [mib, (octets / names).toFixed(0), start]));
+    console.log(row(name, [mib(octets), (octets / names).toFixed(0), start]));
   }
+  if (emptyOctets) console.log(row("Stele without names", [mib(emptyOctets), "", ""]));
 }

@@ -76,7 +76,7 @@ export async function prepareStele(folder) {
     await sql.end();
   };
   /** What starts one more process of it. */
-  const command = ({ folder: own, port, apiPort, settings = {} }) => {
+  const command = ({ folder: own, port, apiPort, metricsPort, settings }) => {
     mkdirSync(own, { recursive: true });
     const listen = `127.0.0.1:${apiPort}`;
     const infraFile = join(own, "infra.json");
@@ -97,6 +97,7 @@ export async function prepareStele(folder) {
         STELE_DNS_LISTEN: `127.0.0.1:${port}`,
         STELE_DNS_SNAPSHOT: join(own, "snapshot"),
         STELE_DNS_SEAL_KEY_FILE: join(own, "seal.key"),
+        STELE_DNS_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
         ...settings,
       },
       cwd: root,
