@@ -10,6 +10,7 @@ import { addressOctets } from "./core/address";
 import { OVER, type Over } from "./core/counters";
 import { MAX_UDP_OCTETS, type Outcome } from "./core/respond";
 import { isSigned } from "./core/tsig";
+import type { Deliver } from "./hand-off";
 import { Encrypted } from "./listen-encrypted";
 import { type AnswerTcp, listenTcp, type TcpListener } from "./listen-tcp";
 import { type Later, listenUdp, type UdpListener } from "./listen-udp";
@@ -30,8 +31,8 @@ const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
 function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
   arrived++;
   answering.catchUp();
-  const deliver = async (messages: readonly Uint8Array[]): Promise<void> => messages.forEach(later);
   if (isSigned(query)) {
+    const deliver: Deliver = async (messages) => messages.forEach(later);
     answering.give(OVER.UDP, query, address, () => deliver);
     return undefined;
   }

@@ -74,10 +74,19 @@ async function startOurs(one, tools, probe) {
   });
   const started = startServer(command, { core: one.core, cwd, env: { ...process.env, ...env } });
   const server = await up(one, { ...started, port, metricsPort }, probe);
-  const wanted = settings.STELE_DNS_UDP;
-  const used = /"udp":"(\w+)"/.exec(server.said())?.[1];
-  if (!server.fault && used !== wanted) server.fault = `it answers UDP by "${used}"`;
+  if (!server.fault) server.fault = await pathFault(metricsPort, settings.STELE_DNS_UDP);
   return server;
+}
+
+/** Nothing when UDP is answered as it was asked for. */
+async function pathFault(metricsPort, wanted) {
+  try {
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    const used = /^stele_dns_info\{.*udp="(\w+)"/m.exec(metrics)?.[1];
+    return used === wanted ? undefined : `it answers UDP by "${used}"`;
+  } catch (error) {
+    return `its metrics cannot be read: ${error.message}`;
+  }
 }
 
 /** What the process takes when it knows nobody. */
