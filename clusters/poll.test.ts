@@ -74,6 +74,17 @@ describe("a tail", () => {
     expect(await reading).toEqual([entry(1)]);
   });
 
+  it("reads once for all who wait for the same", async () => {
+    const log = createLog();
+    const position = { after: 0, waitMs: 30_000, limit: 10 };
+    const reading = [log.tail.read(position), log.tail.read(position), log.tail.read(position)];
+    await untilRead(log);
+    const before = log.reads();
+    log.write(1);
+    expect(await Promise.all(reading)).toEqual([[entry(1)], [entry(1)], [entry(1)]]);
+    expect([before, log.reads()]).toEqual([1, 2]);
+  });
+
   it("sees what was written while it read", async () => {
     const log = createLog();
     const reading = log.tail.read({ after: 0, waitMs: 30_000, limit: 10 });

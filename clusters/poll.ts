@@ -59,12 +59,26 @@ export function createTail({ read, untilClosed }: TailSource): Tail {
     return { woken: promise, end: resume };
   };
 
+  /** Who is woken by the same change reads once: nothing is awaited between their naps and the read. */
+  const starting = new Map<string, Promise<LogEntry[]>>();
+  const readTogether = (after: number, limit: number): Promise<LogEntry[]> => {
+    const key = `${after} ${limit}`;
+    const shared = starting.get(key);
+    if (shared) return shared;
+    const reading = Promise.resolve().then(() => {
+      starting.delete(key);
+      return read(after, limit);
+    });
+    starting.set(key, reading);
+    return reading;
+  };
+
   const poll = async (after: number, limit: number, endsAt: number): Promise<LogEntry[]> => {
     for (;;) {
       // Asleep before reading: what is written during the read wakes us too.
       const nap = sleep(Math.max(0, endsAt - performance.now()));
       try {
-        const items = await read(after, limit);
+        const items = await readTogether(after, limit);
         if (items.length > 0 || closed || !(await nap.woken)) return items;
       } finally {
         nap.end();

@@ -155,6 +155,7 @@ describe("events and answers", () => {
 class FakeDatabase {
   cursor = 0;
   copied: number[] = [];
+  copies = 0;
   isAway = false;
 
   readonly readCursor = async (): Promise<number> => {
@@ -164,6 +165,7 @@ class FakeDatabase {
 
   readonly copy = async (after: number, { changes, seq }: Batch): Promise<number> => {
     if (this.isAway) throw new Error("away");
+    this.copies++;
     if (after !== this.cursor) return this.cursor;
     for (const change of changes) if (change.kind === "repl") this.copied.push(change.generation);
     return (this.cursor = seq);
@@ -187,6 +189,15 @@ describe("a copy of the log", () => {
     copy.add(300, log.entries.slice(300));
     await expect.poll(() => database.cursor).toBe(700);
     expect(database.copied).toEqual(all(700));
+  });
+
+  it("takes what comes within a moment together", async () => {
+    const [log, database] = [new FakeLog(), new FakeDatabase()];
+    log.write(20);
+    const { copy } = copyOf(log, database);
+    for (let seq = 0; seq < 20; seq++) copy.add(seq, log.entries.slice(seq, seq + 1));
+    await copy.stop();
+    expect([database.cursor, database.copies]).toEqual([20, 1]);
   });
 
   it("fills what it never heard of from the log", async () => {

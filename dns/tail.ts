@@ -7,6 +7,8 @@ const RETRY: Backoff = { minMs: 50, maxMs: 2_000 };
 /** One long poll: what was written and told nobody is found at its end. */
 const WAIT_MS = 5_000;
 const LIMIT = 500;
+/** What comes in such a time is copied together. All instances copy; the first spares the others the work. */
+const GATHER: Backoff = { minMs: 300, maxMs: 300 };
 /** Entries that wait for the database; what is beyond is read from the log again. */
 const MAX_UNCOPIED = 5_000;
 
@@ -39,6 +41,10 @@ class Retry {
     this.#failures++;
     if (this.#failures === 1) this.#onState(reason);
     const waitMs = backoffMs(this.#failures, RETRY, Math.random());
+    await this.pause(waitMs);
+  }
+
+  async pause(waitMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs);
       this.#wake = () => {
@@ -187,6 +193,7 @@ export class LogCopy {
   }
 
   async #run(): Promise<void> {
+    if (!this.#isStopped) await this.#retry.pause(backoffMs(1, GATHER, Math.random()));
     // One failure after the stop ends it: the log still has what is missing.
     for (let isDone = false; !isDone;) {
       try {

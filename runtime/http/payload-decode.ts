@@ -17,7 +17,11 @@ export class DecodeError extends Error {
   readonly path: string;
 
   constructor(path: string, reason: string) {
+    // A union tries one form after the other: stacks that nobody sees would cost more than the decoding.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(path === "" ? reason : `${path}: ${reason}`);
+    Error.stackTraceLimit = stackTraceLimit;
     this.path = path;
   }
 }
