@@ -117,6 +117,8 @@ export class Tail {
       } catch (error) {
         // At a stop the log's side ends its answers too; that is no news.
         if (!this.#isStopped) await this.#retry.failed(String(error));
+        // How far behind we are is known at once, not at the end of a long poll.
+        waitMs = 0;
       }
     }
   }

@@ -1,12 +1,12 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { openNameServer } from "../cli/resolve";
-import { type PostgresServer, startPostgres } from "../runtime/postgres/postgres";
 import { Load, type Tally } from "./load";
-import { Platform, type Repl, until } from "./platform";
+import { isAlive, Platform, type Repl, until } from "./platform";
+import { Servers } from "./servers";
 import { get } from "./visitor";
 
 /** AWAY_SECONDS=600 npx vitest run --project split e2e/control-away */
@@ -15,14 +15,6 @@ const LANES = 2;
 /** A longer run asks as many questions. */
 const PAUSE_MS = AWAY_MS / 3_000;
 const CLUSTERS = ["east", "west"];
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 /** Where each name server says that a repl is. */
 async function addressesOf(repl: Repl, nameServers: readonly string[]): Promise<string[]> {
@@ -44,7 +36,7 @@ describe("without the control plane and its database", () => {
   let platform: Platform;
   let nameServers: string[];
   const repls = new Map<string, Repl>();
-  const started: PostgresServer[] = [];
+  let servers: Servers;
   const acknowledged: string[] = [];
 
   const repl = (name: string): Repl => {
@@ -57,6 +49,7 @@ describe("without the control plane and its database", () => {
 
   beforeAll(async () => {
     platform = await Platform.start({ ownServers: true });
+    servers = new Servers(platform);
     nameServers = [`127.0.0.1:${platform.dnsPort}`, ...platform.moreNameServers.slice(0, 1)];
     const apps = [
       ["stays", "hello", "east"],
@@ -76,39 +69,24 @@ describe("without the control plane and its database", () => {
     }
   });
   afterAll(async () => {
-    for (const server of started) await server.stop();
+    await servers.end();
     await platform.stop();
   });
 
   // What is stopped and started.
 
   const dirOf = (name: string): string => join(platform.stateDir, name);
-  const serverDir = (name: string): string => join(platform.stateDir, "servers", name, "pg");
-
-  async function stopServer(name: string): Promise<void> {
-    const pidFile = join(serverDir(name), "data", "postmaster.pid");
-    const pid = Number(readFileSync(pidFile, "utf8").split("\n", 1)[0]);
-    process.kill(pid, "SIGINT");
-    await until(`${name} ends`, () => !isAlive(pid));
-  }
-
-  async function startServer(name: string): Promise<void> {
-    const dir = serverDir(name);
-    const password = readFileSync(join(platform.stateDir, "servers", "password"), "utf8").trim();
-    const options = { dataDir: join(dir, "data"), socketDir: join(dir, "s"), password };
-    started.push(await startPostgres(options));
-  }
 
   async function stopControl(): Promise<void> {
     writeFileSync(join(dirOf("control"), "down"), "");
     const pid = platform.pidOf("control");
     process.kill(pid, "SIGTERM");
     await until("control ends", () => !isAlive(pid));
-    await stopServer("postgres-control");
+    await servers.stop("postgres-control");
   }
 
   async function startControl(): Promise<void> {
-    await startServer("postgres-control");
+    await servers.start("postgres-control");
     rmSync(join(dirOf("control"), "down"));
     await until("the API is ready", async () => {
       return (await fetch(`http://127.0.0.1:${platform.apiPort}/v1/ready`)).ok;
@@ -191,9 +169,9 @@ describe("without the control plane and its database", () => {
       await restartWest(west);
       await passed(0.6);
       // Without that database, it begins with its file.
-      await stopServer("postgres-dns");
+      await servers.stop("postgres-dns");
       await restartWest(west);
-      await startServer("postgres-dns");
+      await servers.start("postgres-dns");
       await passed(1);
 
       const tallies = [...(await east.stop()), ...(await west.stop())];
