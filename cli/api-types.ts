@@ -252,3 +252,29 @@ export interface Items<T> {
   /** Of lists from all clusters: those that did not answer. */
   readonly unreachable?: readonly Unreachable[];
 }
+
+/** One look-up on the way to an answer of the name server. */
+export interface LookUp {
+  readonly name: string;
+  readonly zone: string;
+  readonly serial: number;
+  readonly how: "records" | "repl" | "challenge" | "wildcard" | "empty" | "delegation" | "nothing";
+  readonly at: string;
+  readonly types: readonly string[];
+  readonly repl: {
+    readonly id: string;
+    readonly name: string;
+    readonly owner: string;
+    readonly clusterId: string;
+    readonly generation: number;
+  } | null;
+  readonly target: string | null;
+}
+
+export interface Explained {
+  readonly rcode: string;
+  readonly result: "answer" | "nodata" | "nxdomain" | "referral" | "elsewhere" | "loop" | "refused";
+  readonly steps: readonly LookUp[];
+  readonly instanceId: string;
+  readonly seq: number;
+}

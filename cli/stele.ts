@@ -3,6 +3,7 @@ import { parse } from "./command";
 import { appCommands } from "./commands/apps";
 import { challengeCommands } from "./commands/challenges";
 import { clusterCommands } from "./commands/clusters";
+import { digCommands } from "./commands/dig";
 import { evacuateCommands } from "./commands/evacuate";
 import { eventCommands } from "./commands/events";
 import { keyCommands } from "./commands/keys";
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   ...appCommands.filter(({ name }) => name === "rm"),
   ...nameCommands,
   ...zoneCommands,
+  ...digCommands,
   ...zoneFileCommands,
   ...challengeCommands,
   ...keyCommands,

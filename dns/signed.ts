@@ -9,7 +9,7 @@ import { type Message, readMessage } from "./core/message";
 import { rcodeName } from "./core/metrics";
 import { mayTransfer } from "./core/policy";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, MIN_UDP_OCTETS, respond } from "./core/respond";
-import { isAfter } from "./core/serial";
+import { isAfter, serialIn } from "./core/serial";
 import { currentSoa, type Transfer, transferOf } from "./core/transfer";
 import {
   readTsig,
@@ -168,10 +168,6 @@ function isUpToDate({ authorities }: Message, { zone }: Transfer): boolean {
   const ours = zone.soa.rdatas[0]!;
   return asked !== undefined && asked.length > 20 && !isAfter(serialIn(ours), serialIn(asked));
 }
-
-/** The first of the five numbers at the end of SOA data. */
-const serialIn = (soa: Uint8Array): number =>
-  new DataView(soa.buffer, soa.byteOffset, soa.length).getUint32(soa.length - 20);
 
 /** As the worker would, but signed: what is too long with its signature is truncated. */
 function answerQuery({ asked, message, plain, key }: KeyedQuestion): Uint8Array {

@@ -59,6 +59,23 @@ describe("metrics", () => {
   });
 });
 
+describe("stele dig", () => {
+  it("says what is answered and why", async () => {
+    const { code, stdout } = await stele("dig", `hello--demo.${ZONE}`);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^;; NOERROR, flags: qr aa/);
+    expect(stdout).toContain(platform.ingressOf("east"));
+    const { generation } = await platform.api<Repl>("GET", `/v1/repls/${hello.id}`);
+    const lives = `app hello.demo, id ${hello.id}, lives in cluster east, generation ${generation}`;
+    expect(stdout).toContain(lives);
+    const nothing = await stele("dig", `no.such.name.${ZONE}`, "TXT", "--json");
+    expect(JSON.parse(nothing.stdout)).toMatchObject({
+      rcode: "NXDOMAIN",
+      explained: { result: "nxdomain", steps: [{ how: "nothing", at: ZONE }] },
+    });
+  });
+});
+
 describe("names", () => {
   it.each([
     (repl: Repl) => repl.host,

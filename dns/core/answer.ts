@@ -36,6 +36,13 @@ export interface Asked {
   readonly class: number;
 }
 
+/** One look-up on the way to an answer. */
+export interface Step {
+  readonly zone: ZoneView;
+  readonly owner: Name;
+  readonly found: Found;
+}
+
 /** A longer chain is a mistake or a loop: what was found until then is the answer. */
 const MAX_CHAIN = 8;
 
@@ -51,13 +58,13 @@ const refused: Answer = {
   countedAs: ROOT,
 };
 
-/** Answer `question`. Total: any question has an answer. */
-export function answer(zones: Zones, question: Asked): Answer {
+/** Answer `question`. Total: any question has an answer. Each look-up is told to `onStep`. */
+export function answer(zones: Zones, question: Asked, onStep?: (step: Step) => void): Answer {
   // Transfers are not offered, and other classes hold nothing (RFC 8906 section 3.1).
   const isTransfer = question.type === TYPE.AXFR || question.type === TYPE.IXFR;
   if (question.class !== CLASS.IN || isTransfer) return refused;
   const zone = zoneFor(zones, question.name, question.type);
-  return zone ? follow(zones, zone, question) : refused;
+  return zone ? follow(zones, zone, question, onStep) : refused;
 }
 
 /** DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1), where we serve that. */
@@ -70,13 +77,19 @@ function zoneFor(zones: Zones, name: Name, type: number): ZoneView | undefined {
 }
 
 /** Steps 2 and 3, again for each CNAME. Rcode and SOA are those of the last name (RFC 6604). */
-function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
+function follow(
+  zones: Zones,
+  first: ZoneView,
+  { name, type }: Asked,
+  onStep?: (step: Step) => void,
+): Answer {
   const chain: OwnedRRset[] = [];
   let owner = name;
   let zone = first;
   let countedAs: Name | undefined;
   while (chain.length < MAX_CHAIN) {
     const found = lookup(zone, owner, type);
+    onStep?.({ zone, owner, found });
     countedAs ??= found.at;
     if (found.kind === "cut") return referral(zones, chain, found, countedAs);
     if (found.kind === "nothing") return negative(zone, RCODE.NXDOMAIN, chain, countedAs);
@@ -95,10 +108,10 @@ function follow(zones: Zones, first: ZoneView, { name, type }: Asked): Answer {
 }
 
 /** What is there, and where: at the name, its wildcard, its cut; nothing is in the whole zone. */
-type Found =
+export type Found =
   | { readonly kind: "node"; readonly at: Name; readonly node: Node }
   | { readonly kind: "cut"; readonly at: Name; readonly ns: RRset }
-  | { readonly kind: "nothing"; readonly at: Name };
+  | { readonly kind: "nothing"; readonly at: Name; readonly encloser: Name };
 
 /** Step 3: from the origin down, label by label, until the name, a cut, or nothing. */
 function lookup(zone: ZoneView, name: Name, type: number): Found {
@@ -115,7 +128,7 @@ function lookup(zone: ZoneView, name: Name, type: number): Found {
       const stand = zone.node(wildcard);
       return stand
         ? { kind: "node", at: wildcard, node: stand }
-        : { kind: "nothing", at: zone.origin };
+        : { kind: "nothing", at: zone.origin, encloser: closest };
     }
     const ns = node.get(TYPE.NS);
     if (ns && !(at === name && type === TYPE.DS)) return { kind: "cut", at, ns };

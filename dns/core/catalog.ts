@@ -8,7 +8,7 @@
 import { TYPE } from "./codes";
 import type { HashKey } from "./half-siphash";
 import { fold, isWithin, type Name, parseName } from "./names";
-import { type ClusterAddresses, Platform } from "./platform";
+import { type ClusterAddresses, Platform, type Repl } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
 import type { TableBuffers } from "./table";
@@ -158,6 +158,12 @@ export class Catalog {
   derived(name: Name): Node | undefined {
     const isWithinPlatform = isWithin(name, this.#platformOrigin);
     return isWithinPlatform ? this.platform.node(name, this.#platformOrigin) : undefined;
+  }
+
+  /** The repl that has a name, or undefined. */
+  replAt(name: Name): Repl | undefined {
+    const isWithinPlatform = isWithin(name, this.#platformOrigin);
+    return isWithinPlatform ? this.platform.replAt(name, this.#platformOrigin) : undefined;
   }
 
   get platform(): Platform {

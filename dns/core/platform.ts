@@ -19,6 +19,8 @@ export const PLATFORM_TTL_SECONDS = 60;
 
 /** Between name and owner where both share a label; so neither may contain it. */
 const SEPARATOR = "--";
+/** In place of a record: the name of an owner, or of the ids, exists without data. */
+const WITHOUT_DATA = -2;
 const ID_LABEL = "\x02id";
 /** What a table holds: octets, 1 to 63 of them. */
 // oxlint-disable-next-line no-control-regex -- any octet may be in a label
@@ -175,6 +177,12 @@ export class Platform {
     };
   }
 
+  /** The repl that has a name below the platform zone's origin, in any of its forms. */
+  replAt(name: Name, origin: Name): Repl | undefined {
+    const index = this.#recordAt(name, origin);
+    return index < 0 ? undefined : this.#replAt(index);
+  }
+
   /** The node of a name below the platform zone's origin. */
   node(name: Name, origin: Name): Node | undefined {
     const node = this.#find(name, origin);
@@ -185,19 +193,24 @@ export class Platform {
   }
 
   #find(name: Name, origin: Name): Node | undefined {
+    const index = this.#recordAt(name, origin);
+    if (index < 0) return index === WITHOUT_DATA ? EMPTY_NODE : undefined;
+    return this.#nodes[this.#table.clusterOf(index)] ?? UNKNOWN;
+  }
+
+  /** The record of the repl that has a name; -1, or that the name exists all the same. */
+  #recordAt(name: Name, origin: Name): number {
     const firstEnd = 1 + name.charCodeAt(0);
     const depth = name.length - origin.length;
-    if (firstEnd > depth) return undefined;
+    if (firstEnd > depth) return -1;
     for (let at = 0; at < depth; at++) this.#key[at] = name.charCodeAt(at);
     if (firstEnd === depth) return this.#oneLabel(name.slice(1, firstEnd), firstEnd);
     // A name of two labels ends where the origin begins; a longer one is nothing of ours.
-    if (firstEnd + 1 + name.charCodeAt(firstEnd) !== depth) return undefined;
+    if (firstEnd + 1 + name.charCodeAt(firstEnd) !== depth) return -1;
     const isById = name.startsWith(ID_LABEL, firstEnd) && depth - firstEnd === ID_LABEL.length;
-    return this.#nodeOf(
-      isById
-        ? this.#table.findId(this.#key, 0, firstEnd)
-        : this.#table.findName(this.#key, 0, depth),
-    );
+    return isById
+      ? this.#table.findId(this.#key, 0, firstEnd)
+      : this.#table.findName(this.#key, 0, depth);
   }
 
   /** All names and their data as they are at the call. Names are made one by one: there are many. */
@@ -215,17 +228,13 @@ export class Platform {
     return platformNodes(origin, { table, places, hasRepls, nodes: [...this.#nodes] });
   }
 
-  #oneLabel(label: string, end: number): Node | undefined {
-    if (label === "id" || this.#table.findOwner(this.#key, 0, end) >= 0) return EMPTY_NODE;
+  #oneLabel(label: string, end: number): number {
+    if (label === "id" || this.#table.findOwner(this.#key, 0, end) >= 0) return WITHOUT_DATA;
     const at = label.indexOf(SEPARATOR);
     const owner = label.slice(at + SEPARATOR.length);
-    if (at <= 0 || owner === "") return undefined;
+    if (at <= 0 || owner === "") return -1;
     const nameEnd = this.#write(label.slice(0, at), 0);
-    return this.#nodeOf(this.#table.findName(this.#key, 0, this.#write(owner, nameEnd)));
-  }
-
-  #nodeOf(index: number): Node | undefined {
-    return index < 0 ? undefined : (this.#nodes[this.#table.clusterOf(index)] ?? UNKNOWN);
+    return this.#table.findName(this.#key, 0, this.#write(owner, nameEnd));
   }
 
   #keyOf(label: string): number {

@@ -17,6 +17,11 @@ export function isAfter(a: number, b: number): boolean {
   return distance > 0 && distance < HALF;
 }
 
+/** The serial in SOA data: the first of the five numbers at its end. */
+export function serialIn(soa: Uint8Array): number {
+  return new DataView(soa.buffer, soa.byteOffset, soa.length).getUint32(soa.length - 20);
+}
+
 /** The base that makes `serial` of these counters. */
 export function baseFor(serial: number, ...counters: readonly number[]): number {
   return (serial - serialOf(0, ...counters) + MODULUS) % MODULUS;
