@@ -29,12 +29,13 @@ export async function listenUdp(
   { host, port }: ListenAddress,
   answerTo: AnswerUdp,
 ): Promise<UdpListener> {
+  const family = isIPv6(host) ? 6 : 4;
   const socket = createSocket({
-    type: isIPv6(host) ? "udp6" : "udp4",
-    ipv6Only: isIPv6(host),
+    type: `udp${family}`,
+    ipv6Only: family === 6,
     recvBufferSize: RECEIVE_BUFFER_OCTETS,
     // Senders are addresses already; node:dns would cost a tick for each answer.
-    lookup: (address, _options, done) => done(null, address, isIPv6(address) ? 6 : 4),
+    lookup: (address, _options, done) => done(null, address, family),
   });
   socket.on("message", (query, sender) => {
     // A sender that is gone, or never was, is no fault of ours: nobody is told, and that is cheaper.
