@@ -43,7 +43,12 @@ export async function listenUdp(
     const answer = answerTo(query, sender.address, send);
     if (answer) send(answer);
   });
-  await bound(socket, host, port);
+  try {
+    await bound(socket, host, port);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
   return {
     address: { host, port: socket.address().port },
     close: () => new Promise((resolve) => socket.close(() => resolve())),

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { addressOctets, parseIpv4, parseIpv6 } from "./address";
 import { RCODE } from "./codes";
 import { wireName } from "./__tests__/zone-text";
-import { type Network, RateLimiter, type Verdict } from "./rate-limit";
+import { type Network, newLimiterBuffer, RateLimiter, type Verdict } from "./rate-limit";
 
 const name = wireName("a.example.org");
 const response = {
@@ -92,6 +92,14 @@ describe("a rate limiter", () => {
     expect(verdicts(limiter, { count: 5, address: addressOctets(address) }).answer).toBe(
       isExempt ? 5 : 1,
     );
+  });
+
+  it("of several threads counts an asker once, whichever it comes to", () => {
+    const buffer = newLimiterBuffer();
+    const of = { perSecond: 10, exempt: [], seed: 20_121 };
+    const [one, other] = [new RateLimiter(of, buffer), new RateLimiter(of, buffer)];
+    expect(verdicts(one, { count: 6 }).answer).toBe(6);
+    expect(verdicts(other, { count: 6 }).answer).toBe(4);
   });
 
   it("takes a slot over from a class that shares it, and counts that one afresh", () => {
