@@ -189,8 +189,10 @@ export interface Secondary {
 export interface Domain {
   readonly hostname: string;
   readonly replId: string;
-  /** What the hostname has to be a CNAME of. */
+  /** What the hostname has to be a CNAME of, or an ALIAS in a zone of ours. */
   readonly target: string;
+  /** The zone of ours that it lies in. */
+  readonly zone: string | null;
   readonly status: "pending" | "verified" | "active" | "lapsed";
   /** Where a TXT record proves it, where no CNAME can stand. */
   readonly proofName: string;

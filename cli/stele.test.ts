@@ -106,7 +106,7 @@ const ended = {
 };
 const finished = { ...ended, moved: 500, remaining: 0, state: "done", reason: null, failed: [] };
 
-const answers: Readonly<Record<string, unknown>> = {
+const answers: Record<string, unknown> = {
   "GET /v1/evacuations": { items: [evacuation, { ...ended, clusterId: "west" }, finished] },
   "GET /v1/evacuations/e1": finished,
   "POST /v1/evacuations/e1/pause": { ...evacuation, state: "paused", reason: null },
@@ -139,6 +139,7 @@ const answers: Readonly<Record<string, unknown>> = {
         hostname: "www.example.com",
         replId: hello.id,
         target: "t",
+        zone: null,
         status: "active",
         proofName: "_stele.www.example.com",
         proof: "stele-domain=x",
@@ -408,6 +409,24 @@ describe("DNS-01 values", () => {
     expect(put.out).toContain('_acme-challenge.a.test TXT "v1" is answered\nnot yet at: ns2-9');
     const removed = await stele("dns challenge rm _acme-challenge.a.test v1");
     expect(removed.out).toBe('_acme-challenge.a.test TXT "v1" is removed\n');
+  });
+});
+
+describe("domain add", () => {
+  const add = async (zone: string | null): Promise<string> => {
+    const target = `${hello.id}.id.repl.test`;
+    const proof = { proofName: "_stele.example.org", proof: "stele-domain=x" };
+    const domain = { hostname: "example.org", target, zone, status: "pending", ...proof };
+    answers["POST /v1/domains"] = { ...domain, addresses: ["127.0.1.1", "::1"], reason: null };
+    return (await stele("domain add example.org hello")).out;
+  };
+
+  it("says what to set in a zone of ours", async () => {
+    await expect(await add("example.org")).toMatchFileSnapshot(`${GOLDEN}/domain-add-ours.txt`);
+  });
+
+  it("says what to set where others keep the zone", async () => {
+    await expect(await add(null)).toMatchFileSnapshot(`${GOLDEN}/domain-add-elsewhere.txt`);
   });
 });
 

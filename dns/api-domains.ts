@@ -8,6 +8,7 @@ import { isDerived, need } from "./checks";
 import { proofNameOf, proofOf } from "./core/domain";
 import { fold, formatName, isHostname, labelsOf, parseName } from "./core/names";
 import { ourAddresses, ownerOf, settle, targetOf } from "./domains";
+import { instance } from "./instance";
 import { config } from "./settings";
 import * as store from "./store-domain";
 import { zones } from "./zones";
@@ -16,8 +17,10 @@ import { zones } from "./zones";
 export interface Domain {
   hostname: string;
   replId: string;
-  /** What the hostname must be a CNAME to. */
+  /** What the hostname must be a CNAME to, or an ALIAS in a zone of ours. */
   target: string;
+  /** The zone of ours that it lies in; null when it is kept elsewhere. */
+  zone: string | null;
   /** `verified`: it is proven, but leads elsewhere; `active`: it is served; `lapsed`: it was. */
   status: "pending" | "verified" | "active" | "lapsed";
   /** Where a TXT record proves it when no CNAME can stand at the hostname. */
@@ -128,11 +131,18 @@ async function requireDomain(hostname: string): Promise<Domain> {
 const isEnding = ({ status }: store.DomainRow): boolean =>
   status === "removing" || status === "removed";
 
+function zoneOf(hostname: string): string | null {
+  const name = parseName(hostname);
+  const zone = name.ok ? instance().catalog.zoneOf(fold(name.value)) : undefined;
+  return zone ? formatName(zone.origin) : null;
+}
+
 function toDomain({ hostname, replId, token, reason, createdAt, ...row }: store.DomainRow): Domain {
   return {
     hostname,
     replId,
     target: targetOf(replId),
+    zone: zoneOf(hostname),
     status: row.status === "removing" || row.status === "removed" ? "pending" : row.status,
     proofName: proofNameOf(hostname),
     proof: proofOf(token),

@@ -51,7 +51,7 @@ export const exportZone = api(
     const name = formatName(zone);
     const data = await store.readZone(name);
     if (!data) throw APIError.notFound(`No zone "${name}"`);
-    const serial = serialOf(data.base, ...counters(zone, data.revision));
+    const serial = serialOf(data.base, ...counters(zone, data.revision, data.countsMoves));
     return { zone: name, serial, text: formatZoneFile(zone, { rows: data.rows, serial }) };
   },
 );
@@ -106,10 +106,10 @@ async function replace({ what, zone, file, isDry }: Replacement) {
   };
   const rebase = (_draft: Draft, state: store.ZoneState): number => {
     const { base, lastRevision, revision } = state;
-    const now = counters(zone, revision);
+    const now = counters(zone, revision, state.countsMoves || store.hasAlias(file.rows));
     // A zone that is new has shown no serial yet: it may begin with the file's.
     if (lastRevision === null) return baseAsked(file.serial, file.serial - 1, now, base);
-    const before = serialOf(base, ...counters(zone, lastRevision));
+    const before = serialOf(base, ...counters(zone, lastRevision, state.countsMoves));
     return baseAsked(file.serial, before, now, base);
   };
   const outcome = await changeZone({ zone, scope: { mayMake: true }, edit, rebase, isDry });
@@ -125,7 +125,8 @@ function nameOf({ name: text }: Row): Name {
 }
 
 /** What the serial counts besides its base. */
-function counters(zone: Name, revision: number): readonly number[] {
+function counters(zone: Name, revision: number, countsMoves: boolean): readonly number[] {
   const { snapshot } = instance();
-  return formatName(zone) === config().zone ? [revision, snapshot.seq] : [revision];
+  const isPlatform = formatName(zone) === config().zone;
+  return isPlatform || countsMoves ? [revision, snapshot.seq] : [revision];
 }

@@ -199,7 +199,8 @@ describe("challenges", () => {
 
   it("say who does not answer them, when there is such an instance", async () => {
     await writeInstance({ id: "silent", revision: 0, seq: 0, state: "{}" });
-    const put = await challenges.putChallenge({ name, value: "one", waitMs: 1 });
+    // Time enough to read the registry.
+    const put = await challenges.putChallenge({ name, value: "one", waitMs: 500 });
     expect(put).toMatchObject({ everywhere: false, missing: ["silent"] });
     expect(ask(name, "TXT")).toHaveLength(1);
     const answered = challenges.deleteChallenge({ name, value: "one" });
@@ -297,6 +298,43 @@ describe("domains", () => {
     });
     expect(await domains.verifyDomain({ hostname: apex })).toMatchObject({ status: "active" });
     expect((await clusters.lookup({ hostname: apex })).replId).toBe(replId);
+    await domains.removeDomain({ hostname: apex });
+  });
+
+  it("of a zone's own name are active by an ALIAS in a zone of ours", async () => {
+    const apex = "alias.test";
+    await dns.putZone({ zone: apex });
+    const at = (name: string, type: string, value: string) =>
+      dns.putRrset({ zone: apex, name, type, ttl: 300, values: [value] });
+    const { target, zone } = await domains.addDomain({ hostname: apex, replId });
+    expect(zone).toBe(apex);
+    await expect(at("@", "ALIAS", target)).rejects.toThrow(/no app of ours/);
+    const repl = { id: replId, name: "led", owner: "demo", clusterId: "dns-api", generation: 1 };
+    const cluster = { kind: "cluster" as const, id: "dns-api", ingress: ["127.0.1.1"] };
+    instance().apply({ changes: [cluster, { kind: "repl", ...repl }], seq: 0 });
+    expect(await at("@", "alias", target)).toMatchObject({ type: "ALIAS", values: [target] });
+    expect(ask(apex, "A")).toEqual([`${apex} 60 A 127.0.1.1`]);
+    expect(await domains.verifyDomain({ hostname: apex })).toMatchObject({ status: "active" });
+    await expect(at("@", "A", "192.0.2.1")).rejects.toThrow(/beside an ALIAS/);
+    await expect(at("x", "ALIAS", `demo.${PLATFORM}`)).rejects.toThrow(/no app of ours/);
+
+    const serial = async () => (await files.exportZone({ zone: apex })).serial;
+    const shown = (): number =>
+      instance().catalog.zones.find(({ name }) => name === wireName(apex))!.serial;
+    expect(await serial()).toBe(shown());
+    const before = await serial();
+    const seq = instance().catalog.seq + 1;
+    instance().apply({ changes: [{ kind: "repl", ...repl, generation: 2 }], seq });
+    expect([await serial(), shown()]).toEqual([before + 1, before + 1]);
+
+    const { text } = await files.exportZone({ zone: apex });
+    expect(text).toContain(`@\t300\tIN\tALIAS\t${target}.\n`);
+    const again = await files.importZone({ zone: apex, text });
+    expect([again.added, again.changed, again.removed]).toEqual([0, 0, 0]);
+    expect((await files.exportZone({ zone: apex })).text).toBe(text);
+    await dns.deleteRrset({ zone: apex, name: "@", type: "ALIAS" });
+    expect(ask(apex, "A")).toEqual([]);
+    expect(shown()).toBeGreaterThan(before + 1);
     await domains.removeDomain({ hostname: apex });
   });
 

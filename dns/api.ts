@@ -137,7 +137,7 @@ export const deleteRrset = api(
 );
 
 /** A name that loses its address, or becomes an alias, may be what other records lead to. */
-const BREAKS_POINTERS: readonly number[] = [TYPE.A, TYPE.AAAA, TYPE.CNAME];
+const BREAKS_POINTERS: readonly number[] = [TYPE.A, TYPE.AAAA, TYPE.CNAME, TYPE.ALIAS];
 
 async function change(
   what: string,

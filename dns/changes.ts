@@ -1,5 +1,5 @@
 /** Changes of zones: decided on what the database holds, written together, answered at the end. */
-import { isAlias, isDerived } from "./checks";
+import { isAlias, isApp, isDerived } from "./checks";
 import { Challenges } from "./core/challenge";
 import { Draft, targetsOf } from "./core/draft";
 import { faultOfDraft } from "./core/integrity";
@@ -36,7 +36,8 @@ export async function changeZone({
     const hasChallenge = (name: Name): boolean => challenges.has(name);
     const refused = edit(draft, state, challenges);
     if (refused) return refused;
-    const fault = challenges.fault() ?? faultOfDraft(draft, { hasChallenge, isDerived, isAlias });
+    const fault =
+      challenges.fault() ?? faultOfDraft(draft, { hasChallenge, isDerived, isAlias, isApp });
     if (fault !== undefined) return refusal(fault);
     if (isDry) return { rows: [] };
     const base = rebase?.(draft, state);

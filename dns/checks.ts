@@ -3,8 +3,9 @@ import { APIError } from "encore.dev/api";
 
 import { TYPE } from "./core/codes";
 import type { Draft } from "./core/draft";
-import { type Name, type Parsed } from "./core/names";
+import { labelsOf, type Name, type Parsed } from "./core/names";
 import { instance } from "./instance";
+import { config } from "./settings";
 import type { Refusal } from "./store";
 
 export function need<T>(what: string, read: Parsed<T>): T {
@@ -27,6 +28,13 @@ const isRefusal = (outcome: Refusal | number | Draft): outcome is Refusal =>
 /** Whether a name is a repl's, whatever the zone holds beside it. */
 export function isDerived(name: Name): boolean {
   return instance().catalog.derived(name) !== undefined;
+}
+
+/** Whether a name is one of an app, and not only of those in whose names apps have theirs. */
+export function isApp(name: Name): boolean {
+  const labels = labelsOf(name);
+  const depth = labels.length - config().zone.split(".").length;
+  return isDerived(name) && (depth === 2 || (depth === 1 && labels[0]!.includes("--")));
 }
 
 export function isAlias(name: Name): boolean {

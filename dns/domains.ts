@@ -9,7 +9,7 @@ import { outbound } from "../shared/outbound";
 import { answer } from "./core/answer";
 import { CLASS, TYPE } from "./core/codes";
 import { afterLook, type DomainStatus, type Evidence, proofNameOf, proofOf } from "./core/domain";
-import { fold, parseName } from "./core/names";
+import { fold, formatName, parseName } from "./core/names";
 import { formatRdata } from "./core/rdata";
 import { instance } from "./instance";
 import { config } from "./settings";
@@ -43,6 +43,8 @@ async function lookUp(text: string, type: LookedUp): Promise<string[] | null> {
   const { catalog } = instance();
   const asked = { name: fold(name.value), type: TYPE[type], class: CLASS.IN };
   if (!catalog.zoneOf(asked.name)) return resolve(text, type);
+  const alias = type === "CNAME" ? catalog.aliasOf(asked.name) : undefined;
+  if (alias !== undefined) return [formatName(alias)];
   return answer(catalog, asked)
     .answers.filter(({ rrset }) => rrset.type === asked.type)
     .flatMap(({ rrset }) => rrset.rdatas.map((rdata) => textOf(type, rdata)));

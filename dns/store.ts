@@ -2,6 +2,7 @@ import type { Transaction } from "encore.dev/storage/sqldb";
 
 import type { Change } from "./core/catalog";
 import type { Challenge, Challenges } from "./core/challenge";
+import { TYPE } from "./core/codes";
 import type { Row } from "./core/draft";
 import { db } from "./db";
 
@@ -96,6 +97,8 @@ export interface ZoneState {
   /** DNS-01 values at the names in scope. */
   readonly challenges: readonly Challenge[];
   readonly base: number;
+  /** The serial counts the placement log too. */
+  readonly countsMoves: boolean;
   /** Of the last change; null for a zone that is not there yet. */
   readonly lastRevision: number | null;
   /** The revision that the change gets if it changes anything. */
@@ -127,14 +130,21 @@ export async function changeZone(
     const { put, gone } = decided.challenges ?? NO_CHALLENGES;
     const isSame = decided.rows.length + put.length + gone.length === 0 && base === state.base;
     if (isSame) return revision;
+    const countsMoves = state.countsMoves || hasAlias(decided.rows);
     await tx.exec`
-      INSERT INTO zone (name, base, revision) VALUES (${zone}, ${base}, ${revision})
-      ON CONFLICT (name) DO UPDATE SET base = excluded.base, revision = excluded.revision`;
+      INSERT INTO zone (name, base, revision, counts_moves)
+      VALUES (${zone}, ${base}, ${revision}, ${countsMoves})
+      ON CONFLICT (name) DO UPDATE SET base = excluded.base, revision = excluded.revision,
+        counts_moves = excluded.counts_moves`;
     await writeRows(tx, { zone, rows: decided.rows, revision });
     await writeChallenges(tx, { zone, revision, put, gone });
     return revision;
   });
 }
+
+/** From the first ALIAS on, moves of apps are changes of the zone. */
+export const hasAlias = (rows: readonly Row[]): boolean =>
+  rows.some(({ type, values }) => type === TYPE.ALIAS && values.length > 0);
 
 const NO_CHALLENGES = { put: [], gone: [] };
 
@@ -167,6 +177,11 @@ async function writeChallenges(
     SET expires_at = excluded.expires_at, gone = false, revision = excluded.revision`;
 }
 
+interface ZoneHead {
+  readonly base: number;
+  readonly countsMoves: boolean;
+}
+
 interface StateRequest {
   readonly zone: string;
   readonly scope: Scope;
@@ -177,12 +192,13 @@ async function readState(
   tx: Transaction,
   { zone, scope, revision }: StateRequest,
 ): Promise<ZoneState | undefined> {
-  const known = await tx.queryRow<{ base: number; lastRevision: number; isGone: boolean }>`
-    SELECT base, revision AS "lastRevision",
+  const known = await tx.queryRow<ZoneHead & { lastRevision: number; isGone: boolean }>`
+    SELECT base, revision AS "lastRevision", counts_moves AS "countsMoves",
       NOT EXISTS (SELECT 1 FROM served_zone WHERE name = ${zone}) AS "isGone"
     FROM zone WHERE name = ${zone}`;
   if ((!known || known.isGone) && !scope.mayMake) return undefined;
-  const { base, lastRevision } = known ?? { base: await freshBase(tx), lastRevision: null };
+  const fresh = { base: await freshBase(tx), countsMoves: false, lastRevision: null };
+  const { base, countsMoves, lastRevision } = known ?? fresh;
   const isWhole = scope.names === undefined;
   const names = [...(scope.names ?? [])];
   const rows = await tx.queryAll<Row>`
@@ -193,7 +209,7 @@ async function readState(
   const challenges = await tx.queryAll<Challenge>`
     SELECT name, value FROM challenge
     WHERE zone = ${zone} AND NOT gone AND (${isWhole} OR name = ANY(${names}))`;
-  return { rows, challenges, base, lastRevision, revision };
+  return { rows, challenges, base, countsMoves, lastRevision, revision };
 }
 
 /** The seconds of now, so that a zone that is made anew has a later serial than it had before. */
@@ -230,15 +246,14 @@ export async function findRrset({ zone, name, type }: RrsetKey): Promise<RrsetRo
 /** All records of a zone, and its counters, as of one moment; null when there is no such zone. */
 export async function readZone(zone: string): Promise<ZoneData | null> {
   return db.queryRow<ZoneData>`
-    SELECT base, revision, COALESCE((
+    SELECT base, revision, counts_moves AS "countsMoves", COALESCE((
       SELECT jsonb_agg(jsonb_build_object(
         'name', name, 'type', type, 'ttl', ttl, 'values', to_jsonb(record)))
       FROM rrset WHERE zone = ${zone} AND cardinality(record) > 0), '[]') AS rows
     FROM served_zone WHERE name = ${zone}`;
 }
 
-export interface ZoneData {
-  readonly base: number;
+export interface ZoneData extends ZoneHead {
   readonly revision: number;
   readonly rows: readonly Row[];
 }
@@ -256,6 +271,7 @@ interface ZoneRow {
   zone: string;
   base: number;
   revision: number;
+  countsMoves: boolean;
 }
 type RrsetChangeRow = RrsetRow & { revision: number };
 interface ChallengeChangeRow {
@@ -275,7 +291,8 @@ export async function changesAfter(
     await tx.exec`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
     const clock = await tx.queryRow<{ revision: number }>`SELECT revision FROM zone_clock`;
     const zones = await tx.queryAll<ZoneRow>`
-      SELECT name AS zone, base, revision FROM zone WHERE revision > ${after}`;
+      SELECT name AS zone, base, revision, counts_moves AS "countsMoves"
+      FROM zone WHERE revision > ${after}`;
     const rrsets = await tx.queryAll<RrsetChangeRow>`
       SELECT zone, name, type, ttl, record AS "values", revision FROM rrset
       WHERE revision > ${after} ORDER BY revision`;

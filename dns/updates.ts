@@ -70,7 +70,10 @@ function seenBy(draft: Draft, challenges: Challenges): Seen {
   return {
     types: (name) => {
       const ofChallenge = challenges.has(name) ? [TYPE.TXT] : [];
-      return [...draft.types(name), ...(derived(name)?.keys() ?? []), ...ofChallenge];
+      const own = draft.types(name).flatMap((type) => {
+        return type === TYPE.ALIAS ? [TYPE.A, TYPE.AAAA] : [type];
+      });
+      return [...own, ...(derived(name)?.keys() ?? []), ...ofChallenge];
     },
     values: (name, type) => {
       const rrset = derived(name)?.get(type);

@@ -11,7 +11,7 @@ const TTL = "60";
 const MAX_STRING_BYTES = 255;
 const RECORD_ARGS = [
   { name: "name", doc: "such as www, or @ for the zone itself, or a whole name" },
-  { name: "type", doc: "A, AAAA, CNAME, TXT, MX, CAA, …" },
+  { name: "type", doc: "A, AAAA, CNAME, TXT, MX, CAA, …; ALIAS for the addresses of an app" },
 ];
 const ZONE = { zone: { value: "zone", doc: "which zone, where there are several" } };
 
@@ -32,18 +32,32 @@ const domainAdd: Command = {
 };
 
 function tellDomain({ paint }: Context, domain: Domain): string {
-  const { hostname, target, status, proofName, proof, addresses } = domain;
+  const { hostname, target, zone, status, proofName, proof, addresses } = domain;
   if (status === "active") return `${hostname} is ${paint.green("active")}: it leads to the app`;
+  if (zone !== null) {
+    return [
+      `${hostname} is in ${zone}, a zone of ours. Lead it to the app, wherever that moves:`,
+      "",
+      `  ${paint.bold(`stele dns set ${hostname}. ALIAS ${target}`)}`,
+      "",
+      `Then: stele domain verify ${hostname}`,
+    ].join("\n");
+  }
   const isIpv6 = (address: string): boolean => address.includes(":");
   return [
     `Make this record where ${hostname} is kept:`,
     "",
     `  ${paint.bold(`${hostname}. CNAME ${target}.`)}`,
     "",
-    "Or these where no CNAME can stand, as at a zone's own name; after a move they still lead there:",
+    "Or these where no CNAME can stand, as at a zone's own name. After a move they lead to where the",
+    "app was, from where visitors are forwarded:",
     "",
     `  ${proofName}. TXT "${proof}"`,
     ...addresses.map((address) => `  ${hostname}. ${isIpv6(address) ? "AAAA" : "A"} ${address}`),
+    "",
+    "For certificates by DNS-01, if you want them from here:",
+    "",
+    `  _acme-challenge.${hostname}. CNAME _acme-challenge.${target}.`,
     "",
     `Then: stele domain verify ${hostname}`,
   ].join("\n");
@@ -103,7 +117,10 @@ const dnsSet: Command = {
     ttl: { value: "seconds", default: TTL, doc: "how long resolvers may keep it" },
     ...ZONE,
   },
-  more: "  stele dns set www TXT one 'and another'    sets two records",
+  more: [
+    "  stele dns set www TXT one 'and another'                    sets two records",
+    "  stele dns set example.org. ALIAS hello.demo.repl.localhost  leads a zone's own name to an app",
+  ].join("\n"),
   run: async (input, context) => {
     const { zone, name } = await placeName(context, input.arg("name"), input.text("zone"));
     const type = input.arg("type").toUpperCase();

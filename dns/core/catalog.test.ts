@@ -208,3 +208,44 @@ describe("a catalog", () => {
     expect([...catalog.platform.repls()].map(({ id }) => id)).toEqual(["h1", "h9"]);
   });
 });
+
+describe("a zone with an ALIAS", () => {
+  const records = [
+    "example.org 60 SOA ns1.example.org hostmaster.example.org 1 3600 600 86400 60",
+    "example.org 300 ALIAS h1.id.repl.test",
+  ];
+  const [zone, ...rrsets] = zoneChanges("example.org", records);
+  const head = zone as Change & { kind: "zone" };
+  const whole: Change[] = [{ ...head, countsMoves: true }, ...rrsets];
+  const serialOf = (catalog: Catalog): number =>
+    catalog.zones.find(({ name }) => name === wireName("example.org"))!.serial;
+  const moved = (clusterId: string, generation: number): Change => {
+    return { kind: "repl", id: "h1", name: "hello", owner: "demo", clusterId, generation };
+  };
+
+  it("is answered by where the app lives, and its serial rises with its moves", () => {
+    const catalog = catalogOf({ platformZone: "repl.test", validationZone: "" }, whole, placed);
+    expect(ask(catalog, "example.org", "A")).toEqual(["example.org 60 A 127.0.1.1"]);
+    expect(ask(catalog, "example.org", "AAAA")).toEqual([]);
+    expect(ask(catalog, "example.org", "ALIAS")).toEqual([]);
+    expect(catalog.aliasOf(wireName("example.org"))).toBe(wireName("h1.id.repl.test"));
+    expect(catalog.aliasOf(wireName("www.example.org"))).toBeUndefined();
+    const before = serialOf(catalog);
+    catalog.apply({ changes: [moved("west", 2)], seq: 7 });
+    expect(ask(catalog, "example.org", "A")).toEqual(["example.org 60 A 127.0.2.1"]);
+    expect(isAfter(serialOf(catalog), before)).toBe(true);
+  });
+
+  it("goes on counting when the ALIAS is gone; others do not", () => {
+    const catalog = catalogOf({ platformZone: "repl.test", validationZone: "" }, whole, placed);
+    catalog.apply({ changes: [], seq: 7 });
+    const before = serialOf(catalog);
+    const gone = { ...rrsets[1]!, values: [], revision: 2 } as Change;
+    catalog.apply({ changes: [{ ...head, countsMoves: true, revision: 2 }, gone], seq: 0 });
+    expect(serialOf(catalog)).toBe(before + 1);
+    const other = catalogOf({ platformZone: "repl.test", validationZone: "" }, [zone!, ...rrsets]);
+    const still = serialOf(other);
+    other.apply({ changes: [], seq: 7 });
+    expect(serialOf(other)).toBe(still);
+  });
+});

@@ -12,7 +12,7 @@ import { type ClusterAddresses, Platform, type Repl } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
 import type { TableBuffers } from "./table";
-import { CHALLENGE_TYPE, View } from "./view";
+import { CHALLENGE_TYPE, targetOfAlias, View } from "./view";
 import { type Node, Zone, type ZoneView } from "./zone";
 
 export type Change =
@@ -21,6 +21,8 @@ export type Change =
       readonly zone: string;
       readonly base: number;
       readonly revision: number;
+      /** Its serial rises with the placement log too: it has, or had, an ALIAS. */
+      readonly countsMoves?: boolean;
     }
   | {
       readonly kind: "rrset";
@@ -95,6 +97,7 @@ interface Member {
   readonly view: ZoneView;
   base: number;
   revision: number;
+  countsMoves: boolean;
 }
 
 /** Read a name that our own tables hold; those were checked on their way in. */
@@ -137,6 +140,8 @@ export class Catalog {
   #platform: Platform;
   readonly #hashKey: HashKey | undefined;
   readonly #members = new Map<Name, Member>();
+  /** Those of them whose answers follow from where repls live. */
+  readonly #moving = new Set<Member>();
   /** Octets of the zones' names. */
   readonly #lengths = new Set<number>();
   readonly #platformOrigin: Name;
@@ -270,8 +275,7 @@ export class Catalog {
   #reach(seq: number): void {
     if (seq <= this.#seq) return;
     this.#seq = seq;
-    const platform = this.#members.get(this.#platformOrigin);
-    if (platform) this.#setSerial(platform);
+    for (const member of this.#moving) this.#setSerial(member);
   }
 
   #forget({ isWhole, isAllZones }: Pick<Told, "isWhole" | "isAllZones">): void {
@@ -281,6 +285,7 @@ export class Catalog {
     }
     if (isWhole || isAllZones) {
       this.#members.clear();
+      this.#moving.clear();
       this.#lengths.clear();
     }
   }
@@ -294,6 +299,13 @@ export class Catalog {
       if (member && member.zone.soa.rdatas.length > 0) return member.view;
     }
     return undefined;
+  }
+
+  /** Where the ALIAS of a name in a zone of ours leads, or undefined. */
+  aliasOf(name: Name): Name | undefined {
+    const zone = this.zoneOf(name);
+    const rrset = zone && this.#members.get(zone.origin)!.zone.node(name)?.get(TYPE.ALIAS);
+    return rrset && targetOfAlias(rrset);
   }
 
   #applyOne(change: Change, touched: Set<Member>): void {
@@ -320,17 +332,23 @@ export class Catalog {
 
   #setZone(change: Change & { kind: "zone" }): Member {
     const origin = known(change.zone);
-    const existing = this.#members.get(origin);
-    if (existing) {
-      existing.base = change.base;
-      existing.revision = Math.max(existing.revision, change.revision);
-      return existing;
-    }
+    const member = this.#members.get(origin) ?? this.#addMember(origin);
+    member.base = change.base;
+    member.revision = Math.max(member.revision, change.revision);
+    member.countsMoves ||= change.countsMoves ?? false;
+    if (member.countsMoves) this.#moving.add(member);
+    return member;
+  }
+
+  #addMember(origin: Name): Member {
+    const isPlatform = origin === this.#platformOrigin;
     const zone = new Zone(origin);
-    const view = new View(zone, origin === this.#platformOrigin ? this.platform : undefined, {
+    const view = new View(zone, {
+      platform: isPlatform ? this.platform : undefined,
       validation: this.#validationOrigin,
+      addressesOf: (name) => this.derived(name),
     });
-    const member: Member = { zone, view, base: change.base, revision: change.revision };
+    const member: Member = { zone, view, base: 0, revision: 0, countsMoves: isPlatform };
     this.#members.set(origin, member);
     this.#lengths.add(origin.length);
     return member;
@@ -353,7 +371,7 @@ export class Catalog {
   }
 
   #setSerial(member: Member): void {
-    const isPlatform = member.zone.origin === this.#platformOrigin;
-    member.zone.setSerial(serialOf(member.base, member.revision, isPlatform ? this.#seq : 0));
+    const { zone, base, revision, countsMoves } = member;
+    zone.setSerial(serialOf(base, revision, countsMoves ? this.#seq : 0));
   }
 }

@@ -25,6 +25,8 @@ export const TYPE = {
   AXFR: 252,
   ANY: 255,
   CAA: 257,
+  /** Never on the wire: a name that is answered with an app's addresses. The number is PowerDNS's. */
+  ALIAS: 65401,
 } as const;
 
 export const CLASS = { IN: 1, CH: 3 } as const;

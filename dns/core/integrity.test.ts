@@ -37,6 +37,7 @@ function edited(...edits: string[]): string | undefined {
     hasChallenge: (name) => name === wireName("_acme-challenge.example.org"),
     isDerived: (name) => name === wireName("hello.demo.example.org"),
     isAlias: (name) => name === wireName("alias.example.net"),
+    isApp: (name) => name === wireName("hello.demo.example.org"),
   });
 }
 
@@ -62,6 +63,13 @@ describe("a zone after a change", () => {
     [["-ns.sub.example.org A x"], /NS at "sub.*no address/],
     [["-example.org NS x"], /must have its NS/],
     [["-example.org SOA x"], /must have its SOA/],
+    [["a.example.org ALIAS hello.demo.example.org"], /beside A data of "a\./],
+    [["b.example.org ALIAS hello.demo.example.org", "b.example.org AAAA ::1"], /beside AAAA/],
+    [["alias.example.org ALIAS hello.demo.example.org"], /beside a CNAME/],
+    [["hello.demo.example.org ALIAS hello.demo.example.org"], /repl's name/],
+    [["b.example.org ALIAS www.example.net"], /"www\.example\.net", which is no app of ours/],
+    [["b.example.org ALIAS a.example.org"], /no app of ours/],
+    [["b.example.org ALIAS a.b", "b.example.org ALIAS b.a"], /at most one/],
   ])("may not hold %j", (edits, reason) => {
     expect(edited(...edits)).toMatch(reason);
   });
@@ -77,15 +85,25 @@ describe("a zone after a change", () => {
     [["-sub.example.org NS x", "-ns.sub.example.org A x"]],
     [["-a.example.org A x"]],
     [["x.example.org MX 0 ."]],
+    [["example.org ALIAS Hello.demo.example.org", "example.org MX 0 example.org"]],
+    [["-ns1.example.org A x", "ns1.example.org ALIAS hello.demo.example.org"]],
   ])("may hold %j", (edits) => {
     expect(edited(...edits)).toBeUndefined();
+  });
+
+  it("may not have an address beside an ALIAS that was there", () => {
+    const draft = new Draft(origin, [...zone, row("b.example.org ALIAS x.y.repl.test")]);
+    draft.set(wireName("b.example.org"), 1, { ttl: 60, values: ["192.0.2.1"] });
+    const nothing = (): boolean => false;
+    const around = { hasChallenge: nothing, isDerived: nothing, isAlias: nothing, isApp: nothing };
+    expect(faultOfDraft(draft, around)).toMatch(/A at "b\.example\.org" beside an ALIAS/);
   });
 
   it("is not blamed for what was there before", () => {
     const draft = new Draft(origin, [...zone, row("old.example.org NS lost.example.org")]);
     draft.set(wireName("b.example.org"), 1, { ttl: 60, values: ["192.0.2.1"] });
     const nothing = (): boolean => false;
-    const around = { hasChallenge: nothing, isDerived: nothing, isAlias: nothing };
+    const around = { hasChallenge: nothing, isDerived: nothing, isAlias: nothing, isApp: nothing };
     expect(faultOfDraft(draft, around)).toBeUndefined();
   });
 });

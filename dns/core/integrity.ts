@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly isDerived: (name: Name) => boolean;
   /** Whether a name is an alias in another zone of ours. */
   readonly isAlias: (name: Name) => boolean;
+  /** It is a name of an app. */
+  readonly isApp: (name: Name) => boolean;
 }
 
 /** Why the draft may not stand, or undefined. Looks at what changed, and at what leads there. */
@@ -32,13 +34,16 @@ function nameOf(row: Row): Name {
   return name.ok ? fold(name.value) : "";
 }
 
+const SINGLE: readonly number[] = [TYPE.CNAME, TYPE.ALIAS, TYPE.SOA];
+const ADDRESSES: readonly number[] = [TYPE.A, TYPE.AAAA];
+
 function faultOfRow(draft: Draft, row: Row, around: Surroundings): string | undefined {
   const { type, values } = row;
   const name = nameOf(row);
   if (type === TYPE.DNAME) {
     return "DNAME would rename what repls are called below it (RFC 6672 2.3): not served";
   }
-  if ((type === TYPE.CNAME || type === TYPE.SOA) && values.length > 1) {
+  if (SINGLE.includes(type) && values.length > 1) {
     return `${values.length} ${typeName(type)} records at "${row.name}": at most one (RFC 2181 10.1)`;
   }
   if (type === TYPE.SOA && name !== draft.origin) {
@@ -53,15 +58,32 @@ function faultOfRow(draft: Draft, row: Row, around: Surroundings): string | unde
   if (type === TYPE.DS && !draft.types(name).includes(TYPE.NS)) {
     return `DS at "${row.name}", which is not delegated (RFC 4035 2.4)`;
   }
-  if (type === TYPE.CNAME) return faultOfAlias(draft, name, around);
+  if (type === TYPE.CNAME) return faultOfCname(draft, name, around);
   if (draft.types(name).includes(TYPE.CNAME)) {
     return `${typeName(type)} at "${row.name}" beside a CNAME, which must be alone at its name (RFC 1034 3.6.2)`;
+  }
+  if (type === TYPE.ALIAS) return faultOfAlias(draft, row, around);
+  if (ADDRESSES.includes(type) && draft.types(name).includes(TYPE.ALIAS)) {
+    return `${typeName(type)} at "${row.name}" beside an ALIAS, which is answered as addresses`;
   }
   return faultOfAliasTarget(row, draft.origin, around);
 }
 
+/** Its name is answered with the addresses of an app, which we know ourselves. */
+function faultOfAlias(draft: Draft, row: Row, around: Surroundings): string | undefined {
+  const name = nameOf(row);
+  const other = draft.types(name).find((type) => ADDRESSES.includes(type));
+  if (other !== undefined) {
+    return `ALIAS beside ${typeName(other)} data of "${row.name}": it is answered as addresses`;
+  }
+  if (around.isDerived(name)) return `ALIAS at "${row.name}", which is a repl's name`;
+  const target = targetsOf(row.type, row.values).find((each) => !around.isApp(each));
+  if (target === undefined) return undefined;
+  return `ALIAS to "${formatName(target)}", which is no app of ours: nothing else is resolved here`;
+}
+
 /** CNAME is alone at its name (RFC 1034 section 3.6.2, RFC 2181 section 10.1). */
-function faultOfAlias(draft: Draft, name: Name, around: Surroundings): string | undefined {
+function faultOfCname(draft: Draft, name: Name, around: Surroundings): string | undefined {
   const text = formatName(name);
   if (name === draft.origin) {
     return "CNAME at the zone's own name, beside SOA and NS (RFC 1912 2.4)";
@@ -104,7 +126,7 @@ function faultOfPointer(draft: Draft, { owner, type, target }: Pointer, around: 
   const types = draft.types(target);
   if (types.includes(TYPE.CNAME)) return `${what}, which is an alias (RFC 2181 10.3)`;
   if (type !== TYPE.NS) return undefined;
-  const hasAddress = types.includes(TYPE.A) || types.includes(TYPE.AAAA);
+  const hasAddress = [...ADDRESSES, TYPE.ALIAS].some((type) => types.includes(type));
   if (hasAddress || around.isDerived(target)) return undefined;
   // Below another delegation the address is not ours to know.
   const cut = cutAbove(draft, target);

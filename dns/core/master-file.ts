@@ -46,6 +46,7 @@ const LAST = -1;
 const NAME_FIELDS: Readonly<Record<number, readonly number[]>> = {
   [TYPE.NS]: [0],
   [TYPE.CNAME]: [0],
+  [TYPE.ALIAS]: [0],
   [TYPE.PTR]: [0],
   [TYPE.MX]: [1],
   [TYPE.SRV]: [3],

@@ -23,6 +23,7 @@ describe("record data", () => {
     ["NS", "ns1.Example.org.", "ns1.Example.org"],
     ["CNAME", "a\\.b.example.org", "a\\.b.example.org"],
     ["PTR", "host.example.org", "host.example.org"],
+    ["ALIAS", "hello.demo.repl.test.", "hello.demo.repl.test"],
     ["MX", "10  mail.example.org", "10 mail.example.org"],
     ["MX", "0 .", "0 ."],
     ["SRV", "0 5 5060 sip.example.org", "0 5 5060 sip.example.org"],

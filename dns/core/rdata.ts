@@ -135,6 +135,7 @@ const FIELDS: Readonly<Record<number, { names: readonly string[]; read: readonly
   [TYPE.AAAA]: { names: ["<IPv6 address>"], read: [ipv6] },
   [TYPE.NS]: { names: ["<host name>"], read: [hostName] },
   [TYPE.CNAME]: { names: ["<name>"], read: [anyName] },
+  [TYPE.ALIAS]: { names: ["<name>"], read: [anyName] },
   [TYPE.PTR]: { names: ["<name>"], read: [anyName] },
   [TYPE.MX]: { names: ["<preference>", "<host name>"], read: [integer(2), hostNameOrNone] },
   [TYPE.HINFO]: { names: ["<cpu>", "<os>"], read: [characterString, characterString] },
@@ -281,6 +282,7 @@ const FORMATS: Readonly<Record<number, Format>> = {
   [TYPE.AAAA]: (data) => (data.length === 16 ? formatIpv6(data) : undefined),
   [TYPE.NS]: (data) => formatNameAt(data, 0),
   [TYPE.CNAME]: (data) => formatNameAt(data, 0),
+  [TYPE.ALIAS]: (data) => formatNameAt(data, 0),
   [TYPE.PTR]: (data) => formatNameAt(data, 0),
   [TYPE.MX]: (data) => withPrefix([u16(data, 0)], formatNameAt(data, 2)),
   [TYPE.SRV]: (data) =>

@@ -95,6 +95,7 @@ describe("readUpdate()", () => {
     ["FORMERR", [], ["a.example.org 1 NONE A 192.0.2.1"]],
     ["FORMERR", [], ["a.example.org 0 NONE ANY"]],
     ["FORMERR", [], ["a.example.org 0 CH A 192.0.2.1"]],
+    ["REFUSED", [], ["a.example.org 5 IN ALIAS hello.demo.repl.test"]],
     ["REFUSED", [], Array.from({ length: 1_001 }, () => "a.example.org 0 ANY A")],
   ])("gives %s for %j %j", (rcode, before, after) => {
     const update = readUpdate(message(before, after));

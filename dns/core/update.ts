@@ -55,6 +55,7 @@ export function readUpdate(message: Message): Update | number {
 function readOne(zone: Name, record: WireRecord, isWellFormed: (record: WireRecord) => boolean) {
   if (!isWithin(record.name, zone)) return RCODE.NOTZONE;
   if (!isWellFormed(record)) return RCODE.FORMERR;
+  if (record.type === TYPE.ALIAS) return RCODE.REFUSED;
   const { name, type, class: group, ttl, data } = record;
   const hasData = group === CLASS.IN || (group === CLASS_NONE && data.length > 0);
   if (!hasData) return { name, type, class: group, ttl, value: "" };

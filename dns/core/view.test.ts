@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 
 import { catalogOf, hashKey, wireName, zoneChanges } from "./__tests__/zone-text";
 import { TYPE } from "./codes";
+import { nameOctets } from "./names";
 import { Platform } from "./platform";
 import { CHALLENGE_LABEL, CHALLENGE_TYPE, View } from "./view";
 import { Zone } from "./zone";
@@ -16,7 +17,8 @@ function example(): { zone: Zone; view: View } {
   platform.setRepl({ id: "h1", name: "hello", owner: "demo", clusterId: "east", generation: 1 });
   platform.setCluster("east", ["192.0.2.1"]);
   const zone = new Zone(origin);
-  return { zone, view: new View(zone, platform, { validation: undefined }) };
+  const addressesOf = (name: string) => platform.node(name, origin);
+  return { zone, view: new View(zone, { platform, validation: undefined, addressesOf }) };
 }
 
 it("lays a zone's own data over what is derived", () => {
@@ -34,6 +36,27 @@ it("shows challenges as TXT records, and not as what they lie under", () => {
   const name = wireName(`${CHALLENGE_LABEL}.hello.demo.repl.test`);
   zone.set(name, CHALLENGE_TYPE, text("token"));
   expect([...view.node(name)!.keys()]).toEqual([TYPE.TXT]);
+  zone.set(name, TYPE.TXT, { ...text("token"), ttl: 5 });
+  expect(view.node(name)!.get(TYPE.TXT)).toEqual({ ...text("token"), ttl: 5 });
+});
+
+it("shows an ALIAS as the addresses of its app, for no longer than either may be kept", () => {
+  const { zone, view } = example();
+  const alias = (ttl: number, target: string) => {
+    return { type: TYPE.ALIAS, ttl, rdatas: [nameOctets(wireName(target))] };
+  };
+  const [name, below] = [wireName("repl.test"), wireName("*.web.repl.test")];
+  const rdatas = [Uint8Array.of(192, 0, 2, 1)];
+  zone.set(name, TYPE.ALIAS, alias(300, "h1.id.repl.test"));
+  zone.set(name, TYPE.TXT, text("beside"));
+  expect([...view.node(name)!.keys()]).toEqual([TYPE.TXT, TYPE.A]);
+  expect(view.node(name)!.get(TYPE.A)).toEqual({ type: TYPE.A, ttl: 60, rdatas });
+  zone.set(below, TYPE.ALIAS, alias(5, "hello--demo.repl.test"));
+  expect(view.node(below)!.get(TYPE.A)).toEqual({ type: TYPE.A, ttl: 5, rdatas });
+  zone.set(below, TYPE.ALIAS, alias(5, "nobody.demo.repl.test"));
+  expect(view.node(below)!.size).toBe(0);
+  const types = new Set([...view.nodes()].flatMap(({ node }) => [...node.keys()]));
+  expect(types).toEqual(new Set([TYPE.A, TYPE.TXT]));
 });
 
 it("lists each name once, whatever is answered there", () => {

@@ -1,6 +1,16 @@
 /** What a zone answers: its own data, DNS-01 challenges, and what follows from the platform's state. */
 import { TYPE } from "./codes";
-import { child, isWithin, MAX_NAME_OCTETS, type Name, nameOctets, parentOf, rebase } from "./names";
+import {
+  child,
+  fold,
+  isWithin,
+  MAX_NAME_OCTETS,
+  type Name,
+  nameAt,
+  nameOctets,
+  parentOf,
+  rebase,
+} from "./names";
 import { type Platform, PLATFORM_TTL_SECONDS } from "./platform";
 import {
   EMPTY_NODE,
@@ -18,16 +28,28 @@ const CHALLENGE_PREFIX = `\x0f${CHALLENGE_LABEL}`;
 /** Challenges lie beside the TXT records of their name, under a type that no question can have. */
 export const CHALLENGE_TYPE = 0x10000 + TYPE.TXT;
 
+/** What a zone's answers follow from besides its own data. */
+export interface Beside {
+  /** Of the zone in which repls have their names. */
+  readonly platform: Platform | undefined;
+  /** Where DNS-01 look-ups for that zone go unless it has the values itself. */
+  readonly validation: Name | undefined;
+  /** The node of a name of a repl, in whichever zone. */
+  readonly addressesOf: (name: Name) => Node | undefined;
+}
+
 /** A zone's data, with what follows from the platform's state laid under it. */
 export class View implements ZoneView {
   readonly #zone: Zone;
   readonly #platform: Platform | undefined;
   readonly #validation: Name | undefined;
+  readonly #addressesOf: Beside["addressesOf"];
 
-  constructor(zone: Zone, platform: Platform | undefined, to: { validation: Name | undefined }) {
+  constructor(zone: Zone, { platform, validation, addressesOf }: Beside) {
     this.#zone = zone;
     this.#platform = platform;
-    this.#validation = to.validation;
+    this.#validation = validation;
+    this.#addressesOf = addressesOf;
   }
 
   get origin(): Name {
@@ -48,7 +70,8 @@ export class View implements ZoneView {
 
   node(name: Name): Node | undefined {
     const own = this.#zone.node(name);
-    const node = own?.has(CHALLENGE_TYPE) ? withChallenges(own) : own;
+    const whole = own?.has(CHALLENGE_TYPE) ? withChallenges(own) : own;
+    const node = whole?.has(TYPE.ALIAS) ? this.#withAddresses(whole) : whole;
     if (!this.#platform || node?.has(TYPE.CNAME)) return node;
     if (name.startsWith(CHALLENGE_PREFIX)) return this.#challengeNode(name, node);
     const derived = this.#platform.node(name, this.origin);
@@ -66,6 +89,17 @@ export class View implements ZoneView {
     return withChallengeAliases(merged(own, derived), this.origin, validation);
   }
 
+  /** The addresses of the moment in place of the ALIAS; none while its app has none. */
+  #withAddresses(node: Node): Node {
+    const merged = new Map(node);
+    const alias = node.get(TYPE.ALIAS)!;
+    merged.delete(TYPE.ALIAS);
+    for (const [type, rrset] of this.#addressesOf(targetOfAlias(alias)) ?? []) {
+      merged.set(type, { ...rrset, ttl: Math.min(rrset.ttl, alias.ttl) });
+    }
+    return merged.size > 0 ? merged : EMPTY_NODE;
+  }
+
   /** `_acme-challenge.X`: what we were given, else the way to where someone else answers for X. */
   #challengeNode(name: Name, own: Node | undefined): Node | undefined {
     const validation = this.#validation;
@@ -77,6 +111,8 @@ export class View implements ZoneView {
     return aliasNode(target);
   }
 }
+
+export const targetOfAlias = ({ rdatas }: RRset): Name => fold(nameAt(rdatas[0]!, 0)!);
 
 function aliasNode(target: Name): Node {
   const rdatas = [nameOctets(target)];
@@ -115,10 +151,15 @@ function withChallenges(own: Node): Node {
   const challenges = merged.get(CHALLENGE_TYPE)!;
   const others = merged.get(TYPE.TXT);
   merged.delete(CHALLENGE_TYPE);
+  const isNew = (rdata: Uint8Array): boolean =>
+    !challenges.rdatas.some((each) => isSame(each, rdata));
   merged.set(TYPE.TXT, {
     type: TYPE.TXT,
     ttl: Math.min(challenges.ttl, others?.ttl ?? challenges.ttl),
-    rdatas: [...challenges.rdatas, ...(others?.rdatas ?? [])],
+    rdatas: [...challenges.rdatas, ...(others?.rdatas ?? []).filter(isNew)],
   });
-  return merged.size > 0 ? merged : EMPTY_NODE;
+  return merged;
 }
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((octet, index) => octet === b[index]);

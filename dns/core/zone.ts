@@ -163,9 +163,11 @@ function withNegativeTtl(soa: RRset): RRset {
   return { ...soa, ttl: Math.min(soa.ttl, view.getUint32(rdata.length - 4)) };
 }
 
+const ONLY_NAME: readonly number[] = [TYPE.NS, TYPE.CNAME, TYPE.PTR, TYPE.ALIAS];
+
 /** The name that a record of this type points to, as it is written, or undefined. */
 export function targetOf(type: number, rdata: Uint8Array): string | undefined {
-  if (type === TYPE.NS || type === TYPE.CNAME || type === TYPE.PTR) return nameAt(rdata, 0);
+  if (ONLY_NAME.includes(type)) return nameAt(rdata, 0);
   if (type === TYPE.MX || type === TYPE.SVCB || type === TYPE.HTTPS) return nameAt(rdata, 2);
   return type === TYPE.SRV ? nameAt(rdata, 6) : undefined;
 }
