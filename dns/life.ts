@@ -100,6 +100,10 @@ export async function start(): Promise<void> {
   if (!isFromDisk()) await joined;
   await openSockets();
   void registry().refresh();
+  if (isStopping) return;
+  // Its base is much work, which nobody waits for.
+  writer = new SnapshotWriter({ file: config().snapshotFile, source: snapshotSource });
+  writer.schedule();
 }
 
 async function load(found: StoredSnapshot | undefined): Promise<void> {
@@ -125,13 +129,11 @@ async function load(found: StoredSnapshot | undefined): Promise<void> {
 }
 
 function follow(): void {
-  writer = new SnapshotWriter({ file: config().snapshotFile, source: snapshotSource });
   instance().onChange = (batch) => {
     writer?.add(batch);
     secondaries().schedule();
   };
   instance().answerSigned = answerSigned;
-  writer.schedule();
   secondaries().schedule();
   const onCopyState = stateOf("copying the placement log");
   copy = new LogCopy({ read: readLog, readCursor, copy: copyLog, onState: onCopyState });

@@ -37,6 +37,7 @@ export function snapshotSource(): SnapshotSource | undefined {
     },
     changes: () => snapshot.changes(),
     repls: () => catalog.platform.repls(),
+    size: catalog.platform.size,
   };
 }
 
@@ -50,7 +51,7 @@ export async function reload(): Promise<void> {
 }
 
 /** A memory that is filled beside the one that answers; the event loop goes on between the parts. */
-async function memoryOf(batches: AsyncIterable<Batch>): Promise<Memory> {
+async function memoryOf(batches: AsyncIterable<Batch>, repls: number): Promise<Memory> {
   const { zone: platformZone, validationZone } = config();
   const memory = new Memory({ platformZone, validationZone, hashKey: hashKey() });
   let isFirst = true;
@@ -61,7 +62,7 @@ async function memoryOf(batches: AsyncIterable<Batch>): Promise<Memory> {
       log.error(error, "cannot take a change into memory");
     }
     // The first forgets what was before it.
-    if (isFirst) memory.catalog.platform.expect(0);
+    if (isFirst) memory.catalog.platform.expect(repls);
     isFirst = false;
   }
   memory.catalog.platform.settle();
@@ -70,10 +71,18 @@ async function memoryOf(batches: AsyncIterable<Batch>): Promise<Memory> {
 
 /** Nothing is taken from a file that turns out not to be whole; that throws. */
 export async function loadFromDisk(stored: StoredSnapshot): Promise<void> {
-  const memory = await memoryOf(stored.batches());
+  const startedAt = performance.now();
+  const memory = await memoryOf(stored.batches(), stored.repls);
   systemId = stored.systemId;
   isUnchecked = true;
   instance().replace(memory);
+  sayLoaded("file", startedAt);
+}
+
+function sayLoaded(from: "file" | "database", startedAt: number): void {
+  const { catalog, snapshot } = instance();
+  const ms = Math.round(performance.now() - startedAt);
+  log.info("the names are loaded", { from, repls: catalog.platform.size, seq: snapshot.seq, ms });
 }
 
 /**
@@ -81,6 +90,7 @@ export async function loadFromDisk(stored: StoredSnapshot): Promise<void> {
  * came from there) when that is of the same system and newer.
  */
 export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
+  const startedAt = performance.now();
   const placements = await fromDatabase(async () => {
     await ensurePlatformZone();
     return openPlacements();
@@ -89,7 +99,7 @@ export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
     if (stored && mayBeNewer(stored, placements)) {
       await loadFromDisk(stored).catch((error: unknown) => sayUnusable(error));
     }
-    const memory = isKnown(placements) ? undefined : await memoryOf(pagesOf(placements));
+    const memory = isKnown(placements) ? undefined : await readMemory(placements);
     await moreFromDatabase(() =>
       zones().reload((changes) => {
         const allZones: Batch = { changes, seq: 0, isAllZones: true };
@@ -102,6 +112,7 @@ export async function loadFromDatabase(stored?: StoredSnapshot): Promise<void> {
         isUnchecked = false;
       }),
     );
+    sayLoaded("database", startedAt);
   } finally {
     void placements.close();
   }
@@ -116,17 +127,22 @@ function mayBeNewer(stored: StoredSnapshot, { systemId: of, seq }: Placements): 
   return stored.systemId === of && (stored.lastSeq ?? Infinity) > seq;
 }
 
+async function readMemory(placements: Placements): Promise<Memory> {
+  const repls = await moreFromDatabase(() => placements.count());
+  return memoryOf(pagesOf(placements), repls);
+}
+
 /** The database prepares a page while the one before is taken into memory. */
 async function* pagesOf({ clusters, seq, pages, readPage }: Placements) {
   yield { changes: clusters, seq: 0, isWhole: true } satisfies Batch;
   const read = (page: number) => moreFromDatabase(() => readPage(page));
   let next = pages > 0 ? read(0) : undefined;
   for (let page = 1; next; page++) {
-    const repls = unpackRepls(await next);
+    const changes = unpackRepls(await next);
     next = page < pages ? read(page) : undefined;
     // Its failure is heard when it is waited for.
     next?.catch(() => undefined);
-    yield { changes: repls.map((repl) => ({ kind: "repl" as const, ...repl })), seq: 0 };
+    yield { changes, seq: 0 };
   }
   yield { changes: [], seq };
 }

@@ -4,7 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import log from "encore.dev/log";
 
 import type { Batch } from "./core/catalog";
-import { JournalReader, lastSeq } from "./core/journal";
+import { type JournalHead, JournalReader, lastSeq } from "./core/journal";
 
 /** Read at a time: what is made of it must not hold up the process. */
 const CHUNK_OCTETS = 65_536;
@@ -12,9 +12,7 @@ const CHUNK_OCTETS = 65_536;
 const MAX_LINE_OCTETS = 4 * 2 ** 20;
 const LINE_FEED = 0x0a;
 
-export interface StoredSnapshot {
-  /** Which database it is a copy of. */
-  readonly systemId: string;
+export interface StoredSnapshot extends JournalHead {
   /** How far it seems to lead; undefined when its end cannot be read. */
   readonly lastSeq: number | undefined;
   /**
@@ -35,8 +33,7 @@ export async function findSnapshot(file: string): Promise<StoredSnapshot | undef
     const end = await readAt(handle, Math.max(0, size - CHUNK_OCTETS));
     const reader = new JournalReader();
     reader.take(start.subarray(0, start.indexOf(LINE_FEED)).toString());
-    const { systemId } = reader;
-    return { systemId, lastSeq: lastSeq(end.toString()), batches: () => readBatches(file) };
+    return { ...reader.head!, lastSeq: lastSeq(end.toString()), batches: () => readBatches(file) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
       log.warn("cannot read the snapshot", { file, reason: String(error) });

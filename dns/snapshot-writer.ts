@@ -31,6 +31,8 @@ export interface SnapshotSource {
   /** All but repls, in an order that a catalog can take. */
   readonly changes: () => Iterable<Change>;
   readonly repls: () => Iterable<Repl>;
+  /** About how many repls there are. */
+  readonly size: number;
 }
 
 export interface SnapshotWriterOptions {
@@ -207,7 +209,7 @@ export class SnapshotWriter {
     const base = { epoch, handle, lines, octets: 0 };
     // From here on the base is read: it has what waits, and what comes is put into it.
     this.#takeWaiting();
-    let text = lines.head(source.systemId);
+    let text = lines.head({ systemId: source.systemId, repls: source.size });
     for (const line of everything(lines, source)) {
       text += line + this.#waitingLines(lines);
       if (text.length < CHUNK_LENGTH) continue;

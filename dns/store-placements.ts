@@ -16,6 +16,8 @@ export interface Placements {
   /** How far in the placement log it leads. */
   readonly seq: number;
   readonly clusters: readonly Change[];
+  /** How many repls there are. */
+  readonly count: () => Promise<number>;
   /** How many pages there are. */
   readonly pages: number;
   /** The repls of a page, packed. Pages lie as they do on the disk: to sort them would take longest. */
@@ -39,6 +41,7 @@ export async function openPlacements(): Promise<Placements> {
       systemId,
       clusters: clusters.map((row) => ({ kind: "cluster" as const, ...row })),
       pages: Math.ceil(blocks / PAGE_BLOCKS),
+      count: () => countRepls(tx),
       readPage: (page) => readPage(tx, page),
       close,
     };
@@ -46,6 +49,11 @@ export async function openPlacements(): Promise<Placements> {
     await close();
     throw error;
   }
+}
+
+async function countRepls(tx: Transaction): Promise<number> {
+  const row = await tx.queryRow<{ count: number }>`SELECT count(*) AS count FROM placement_copy`;
+  return row!.count;
 }
 
 /** A range of ctids is read without a look at other blocks. A row is where it was as long as it is seen. */

@@ -196,8 +196,7 @@ describe("the copy of the log", () => {
     const texts = [];
     for (let page = 0; page < pages; page++) texts.push(await readPage(page));
     await close();
-    const repls = texts.flatMap(unpackRepls).map((one): Change => ({ kind: "repl", ...one }));
-    return { systemId, seq, changes: [...clusters, ...repls] };
+    return { systemId, seq, changes: [...clusters, ...texts.flatMap(unpackRepls)] };
   };
 
   it("moves with its cursor, and only from where the cursor is", async () => {
@@ -240,6 +239,8 @@ describe("the copy of the log", () => {
       SELECT 'page' || i, 'n' || i, 'o' || i % 100, 'c', 1 + i % 5 FROM generate_series(1, ${count}) AS i`;
     const opened = await copy.openPlacements();
     expect(opened.pages).toBeGreaterThan(2);
+    const { changes } = await placements();
+    expect(await opened.count()).toBe(changes.filter(({ kind }) => kind === "repl").length);
     const first = unpackRepls(await opened.readPage(0));
     await db.exec`UPDATE placement_copy SET cluster_id = 'd', generation = 9 WHERE repl_id LIKE 'page%'`;
     await db.exec`DELETE FROM placement_copy WHERE repl_id = 'page30000'`;

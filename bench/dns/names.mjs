@@ -62,3 +62,12 @@ export async function insertRepls(sql, count) {
   await sql`UPDATE log_cursor SET seq = ${count}`;
   await sql`VACUUM ANALYZE placement_copy`;
 }
+
+/** Ordinary records of the zone: an A each, as the API would write them. */
+export async function insertRrsets(sql, count) {
+  await sql`
+    INSERT INTO rrset (zone, name, type, ttl, record, revision)
+    SELECT ${ZONE}, 'host' || n || '.' || ${ZONE}::text, 1, 300, ARRAY['192.0.2.9'],
+      (SELECT revision FROM zone_clock)
+    FROM generate_series(0, ${count} - 1) AS n`;
+}

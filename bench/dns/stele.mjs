@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 
 import { load } from "../../runtime/load.mjs";
-import { insertRepls, ZONE } from "./names.mjs";
+import { insertRepls, insertRrsets, ZONE } from "./names.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const SERVICE = "dns";
@@ -68,13 +68,16 @@ export async function prepareStele(folder) {
   const maintenanceDatabase = "postgres";
   await prepareDatabases({ root, model: app.model, infra, maintenanceDatabase });
 
-  const fill = async (count) => {
+  const withSql = async (work) => {
     const { socketDir, port, username, password } = database;
     const path = join(socketDir, `.s.PGSQL.${port}`);
     const sql = postgres({ path, database: "dns", username, password, max: 1 });
-    await insertRepls(sql, count);
+    await work(sql);
     await sql.end();
   };
+  const fill = (count) => withSql((sql) => insertRepls(sql, count));
+  const empty = () => withSql((sql) => sql`TRUNCATE placement_copy, cluster_copy`);
+  const addRrsets = (count) => withSql((sql) => insertRrsets(sql, count));
   /** What starts one more process of it. */
   const command = ({ folder: own, port, apiPort, metricsPort, settings }) => {
     mkdirSync(own, { recursive: true });
@@ -103,5 +106,5 @@ export async function prepareStele(folder) {
       cwd: root,
     };
   };
-  return { fill, command, stop: server.stop };
+  return { fill, empty, addRrsets, command, stop: server.stop };
 }

@@ -42,7 +42,7 @@ type Journal = typeof journal extends fc.Arbitrary<infer Value> ? Value : never;
 /** The octets of a journal, and how many of them the base and each batch end at. */
 function written({ records, repls, seq, batches }: Journal) {
   const lines = new JournalWriter();
-  let text = lines.head("s1");
+  let text = lines.head({ systemId: "s1", repls: repls.length });
   for (const line of [...lines.changes(records), ...lines.repls(repls), lines.end(seq)]) {
     text += line;
   }
@@ -152,7 +152,7 @@ describe("a journal", () => {
       return { id: `h${number}`, name: "n", owner: "o", clusterId: "c", generation: 1 };
     });
     const writer = new JournalWriter();
-    const base = [writer.head("s"), ...writer.repls(repls), writer.end(4)];
+    const base = [writer.head({ systemId: "s", repls: 0 }), ...writer.repls(repls), writer.end(4)];
     const batchLines = [...writer.batch({ changes, seq: 5 })];
     expect(Math.min(base.length, batchLines.length)).toBeGreaterThan(3);
     for (const line of [...base, ...batchLines]) expect(line.length).toBeLessThan(40_000);
@@ -164,7 +164,7 @@ describe("a journal", () => {
 
   it("goes on behind its last whole line when one could not be written", () => {
     const writer = new JournalWriter();
-    const start = writer.head("s") + writer.end(1);
+    const start = writer.head({ systemId: "s", repls: 0 }) + writer.end(1);
     const { mark } = writer;
     expect([...writer.batch({ changes: [], seq: 2 })]).toHaveLength(1);
     writer.mark = mark;

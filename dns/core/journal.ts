@@ -3,7 +3,7 @@
  * what changed since. Each line begins with a hash of itself and of all lines before it, so that one
  * that is torn, altered or missing is noticed.
  *
- *     1f0c7a52 {"version":2,"systemId":"…"}
+ *     1f0c7a52 {"version":2,"systemId":"…","size":1}
  *     90be1d03 {"changes":[…]}                 zones, records, clusters
  *     5a77e0c9 {"repls":"h1 hello demo east 3,…"}
  *     c1d20ff4 {"seq":17}                      the base ends: up to here all of it, or nothing
@@ -35,9 +35,18 @@ function hashOf(before: number, text: string): number {
 
 const hexOf = (hash: number): string => hash.toString(16).padStart(HASH_DIGITS, "0");
 
+/** What the first line says. */
+export interface JournalHead {
+  /** Which database it is a copy of. */
+  readonly systemId: string;
+  /** About how many repls the base has. */
+  readonly repls: number;
+}
+
 interface Line {
   readonly version?: number;
   readonly systemId?: string;
+  readonly size?: number;
   readonly changes?: readonly Change[];
   readonly repls?: string;
   readonly seq?: number;
@@ -56,9 +65,9 @@ export class JournalWriter {
     this.#hash = mark;
   }
 
-  head(systemId: string): string {
+  head({ systemId, repls }: JournalHead): string {
     this.#hash = HASH_START;
-    return this.#line(JSON.stringify({ version: VERSION, systemId }));
+    return this.#line(JSON.stringify({ version: VERSION, systemId, size: repls }));
   }
 
   /** Changes of a base. */
@@ -125,14 +134,14 @@ export class JournalWriter {
 /** Takes the lines of a journal in their order, without their line feeds. */
 export class JournalReader {
   #hash = HASH_START;
-  #systemId: string | undefined;
+  #head: JournalHead | undefined;
   #isWhole = false;
   #isFirst = true;
   #changes: Change[] = [];
 
-  /** Which database it is a copy of; known after the first line. */
-  get systemId(): string {
-    return this.#systemId ?? "";
+  /** Known after the first line. */
+  get head(): JournalHead | undefined {
+    return this.#head;
   }
 
   /** The base has been read: what was taken counts, even if no further line can be read. */
@@ -147,15 +156,15 @@ export class JournalReader {
    */
   take(line: string): Batch | undefined {
     const json = this.#checked(line);
-    const { version, systemId, changes = [], repls = "", seq } = JSON.parse(json ?? "{}") as Line;
-    if (this.#systemId === undefined) {
-      if (version !== VERSION) throw new Error(`it is no snapshot of version ${VERSION}`);
-      this.#systemId = systemId ?? "";
+    const { changes = [], repls = "", seq, ...head } = JSON.parse(json ?? "{}") as Line;
+    if (!this.#head) {
+      if (head.version !== VERSION) throw new Error(`it is no snapshot of version ${VERSION}`);
+      this.#head = { systemId: head.systemId ?? "", repls: head.size ?? 0 };
       return undefined;
     }
     if (json === undefined) throw new Error("a line is not what was written");
     for (const change of changes) this.#changes.push(change);
-    for (const repl of unpackRepls(repls)) this.#changes.push({ kind: "repl", ...repl });
+    for (const change of unpackRepls(repls)) this.#changes.push(change);
     if (this.#isWhole && seq === undefined) return undefined;
     return this.#next(seq);
   }

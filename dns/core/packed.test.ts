@@ -18,7 +18,9 @@ describe("packed repls", () => {
     fc.assert(
       fc.property(fc.array(repl), (repls) => {
         const packable = repls.filter(isPackable);
-        expect(unpackRepls(joinPacked(packable.map(packRepl)))).toEqual(packable);
+        expect(unpackRepls(joinPacked(packable.map(packRepl)))).toEqual(
+          packable.map((one) => ({ kind: "repl", ...one })),
+        );
       }),
     );
   });
@@ -32,7 +34,7 @@ describe("packed repls", () => {
       "a b c d 1 2",
     ];
     expect(unpackRepls("")).toEqual([]);
-    expect(unpackRepls([...bad, packRepl(good)].join(","))).toEqual([good]);
+    expect(unpackRepls([...bad, packRepl(good)].join(","))).toEqual([{ kind: "repl", ...good }]);
   });
 
   it("have no spaces and no commas in their fields", () => {

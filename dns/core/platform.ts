@@ -145,12 +145,12 @@ export class Platform {
     const writer = this.#written();
     const { buffers, recordCount } = writer;
     const begun = new Table(buffers);
-    const isNamed = Uint8Array.from({ length: recordCount }, (_, index) =>
-      Number(begun.isNamed(index)),
-    );
-    for (const named of [0, 1]) {
+    const isDone = new Uint8Array(recordCount);
+    for (const isLast of [false, true]) {
       for (let index = 0; index < recordCount; index++) {
-        if (isNamed[index] !== named || begun.generationOf(index) < 0) continue;
+        if (isDone[index] || begun.generationOf(index) < 0) continue;
+        if (begun.isNamed(index) && !isLast) continue;
+        isDone[index] = 1;
         // In new buffers it is elsewhere, or no more.
         const repl =
           writer.buffers === buffers ? this.#replAt(index) : this.repl(begun.idOf(index));
