@@ -68,9 +68,14 @@ interface Process {
 
 let running: Process[] = [];
 
+/** UDP is answered both ways, by turns. */
+const UDP = ["portable", "auto"] as const;
+let loads = 0;
+
 /** The modules anew: what another process, or this one after a restart, would have. */
 async function load(): Promise<Process> {
   vi.resetModules();
+  process.env.STELE_DNS_UDP = UDP[loads++ % UDP.length];
   const [life, { instance }] = [await import("./life"), await import("./instance")];
   const loaded = { ...life, answerer: instance().answerer };
   running.push(loaded);
@@ -120,6 +125,7 @@ afterEach(async () => {
   running = [];
 });
 afterAll(() => {
+  delete process.env.STELE_DNS_UDP;
   rmSync(folder, { recursive: true, force: true });
 });
 
