@@ -280,3 +280,11 @@ export interface Explained {
   readonly instanceId: string;
   readonly seq: number;
 }
+
+/** Queries for an app's names that an instance has answered. */
+export interface AppQueries {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly queries: number;
+}

@@ -130,6 +130,13 @@ const answers: Record<string, unknown> = {
   "GET /v1/dns/instances": {
     items: [{ instanceId: "d1", seq: 9, listening: ["127.0.0.1:5300"], queries: 77 }],
   },
+  "GET /v1/dns/queries": {
+    items: [
+      { id: hello.id, name: "hello", owner: "demo", queries: 4711 },
+      { id: "n", name: "notes", owner: "demo", queries: 12 },
+    ],
+    instanceId: "d1",
+  },
   "GET /v1/migrations": { items: [{ ...migration, outcome: "open", phase: "booting" }] },
   "POST /v1/migrations": { ...migration, outcome: "open", steps: [] },
   "GET /v1/migrations/0b9e/watch": migration,
@@ -311,6 +318,7 @@ describe("what the commands print", () => {
     "clusters ls",
     "domain ls",
     "dns ls",
+    "dns queries",
     "dns-keys ls",
     "dns-keys add certbot --update",
     "secondaries ls",

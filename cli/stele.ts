@@ -9,6 +9,7 @@ import { eventCommands } from "./commands/events";
 import { keyCommands } from "./commands/keys";
 import { moveCommands } from "./commands/move";
 import { nameCommands } from "./commands/names";
+import { queryCommands } from "./commands/queries";
 import { statusCommands } from "./commands/status";
 import { tombstoneCommands } from "./commands/tombstones";
 import { zoneFileCommands } from "./commands/zone-files";
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   ...nameCommands,
   ...zoneCommands,
   ...digCommands,
+  ...queryCommands,
   ...zoneFileCommands,
   ...challengeCommands,
   ...keyCommands,

@@ -3,6 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 
 import { Catalog } from "./core/catalog";
 import { Counters, DROP, OVER, type Over } from "./core/counters";
+import { loggedQuery, Sampler } from "./core/query-log";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, type Outcome, respond, type Server } from "./core/respond";
 import { typeAsked } from "./core/tsig";
@@ -20,13 +21,18 @@ export class Answering {
   readonly #server: Server;
   readonly #follower: Follower;
   readonly #main: MessagePort;
+  /** Nothing when no query is logged. */
+  readonly #logged: Sampler | undefined;
   #nowMs = 0;
 
-  constructor({ catalog: options, guard, feed, counters, limits }: ThreadInput, main: MessagePort) {
+  constructor(input: ThreadInput, main: MessagePort) {
+    const { catalog: options, guard, feed, counters, limits, logOneIn } = input;
+    this.#logged = logOneIn > 0 ? new Sampler(logOneIn) : undefined;
     const catalog = new Catalog(options);
     this.counters = new Counters(counters);
     this.#server = {
       zones: catalog,
+      countQuery: catalog.countQuery,
       identity: guard.identity,
       secrets: guard.secrets,
       limiter: guard.rateLimits && new RateLimiter(guard.rateLimits, limits),
@@ -65,6 +71,23 @@ export class Answering {
 
   /** Answer a message that is not signed, and count it. */
   respond(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
+    if (this.#logged?.isNext()) return this.#respondAndLog(over, query, address, out);
+    return this.#respond(over, query, address, out);
+  }
+
+  /** The line goes to the main thread, or nowhere when that has too many to write. */
+  #respondAndLog(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
+    const startedAt = performance.now();
+    const outcome = this.#respond(over, query, address, out);
+    const microseconds = (performance.now() - startedAt) * 1000;
+    if (this.counters.mayLog()) {
+      const seen = { over, query, address, outcome, microseconds, isFast: false };
+      this.tell({ kind: "logged", query: loggedQuery(seen) });
+    }
+    return outcome;
+  }
+
+  #respond(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
     const asker: Asker = { transport: TRANSPORT[over], address, nowMs: this.#nowMs };
     const outcome = respond(this.#server, query, asker, out);
     this.counters.outcome(over, query.length, outcome);

@@ -27,6 +27,8 @@ export interface InstanceOptions {
   readonly encrypted: EncryptedOptions;
   readonly addresses: readonly ListenAddress[];
   readonly udp: AnswererOptions["udp"];
+  /** One query in so many is logged; 0 for none. */
+  readonly queryLog: number;
 }
 
 export class Instance {
@@ -49,7 +51,7 @@ export class Instance {
   #answeredSeq = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor({ catalog, guard, encrypted, addresses, udp }: InstanceOptions) {
+  constructor({ catalog, guard, encrypted, addresses, udp, queryLog }: InstanceOptions) {
     this.#memory = new Memory(catalog);
     this.guard = guard;
     this.answerer = new Answerer({
@@ -62,6 +64,8 @@ export class Instance {
       startWorker,
       answerSigned: (asked) => this.answerSigned?.(asked),
       onEncrypted: logEncrypted,
+      logOneIn: queryLog,
+      onLogged: (query) => log.info("query", { ...query }),
       onDeath: (reason) => {
         this.workerDeaths++;
         log.error("an answering thread died and is replaced", { reason });
@@ -150,13 +154,14 @@ let created: Instance | undefined;
 
 /** The instance of this process, made at the first use. */
 export function instance(): Instance {
-  const { zone, validationZone, listen, udp, workers, certificate, listenTls, listenHttps } =
-    config();
+  const { zone, validationZone, listen, udp, workers, queryLog } = config();
+  const { certificate, listenTls, listenHttps } = config();
   return (created ??= new Instance({
     catalog: { platformZone: zone, validationZone, hashKey: hashKey() },
     guard: guard(config()),
     encrypted: { certificate, tls: listenTls, https: listenHttps },
     addresses: listen,
     udp: { mode: udp, workers },
+    queryLog,
   }));
 }

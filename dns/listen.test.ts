@@ -13,6 +13,7 @@ import { describeUdpModes } from "./__tests__/udp-modes";
 import { zoneChanges } from "./core/__tests__/zone-text";
 import type { Change } from "./core/catalog";
 import { queriesOver } from "./core/counters";
+import type { LoggedQuery } from "./core/query-log";
 import type { Answerer } from "./listen";
 
 // Deadlines of tests that share their cores with others.
@@ -43,6 +44,7 @@ afterAll(() => {
 describeUdpModes((mode) => {
   let fixture: Fixture;
   let answerer: Answerer;
+  const logged: LoggedQuery[] = [];
   beforeAll(async () => {
     const changes: Change[] = [
       ...zone,
@@ -50,7 +52,9 @@ describeUdpModes((mode) => {
       { kind: "cluster", id: "west", ingress: ["127.0.2.1"] },
       hello("east", 1),
     ];
-    fixture = answererOf({ changes, seq: 3 }, { udp: { mode, workers: 1 } });
+    logged.length = 0;
+    const options = { logOneIn: 1, onLogged: (one: LoggedQuery) => void logged.push(one) };
+    fixture = answererOf({ changes, seq: 3 }, { udp: { mode, workers: 1 }, ...options });
     ({ answerer } = fixture);
     await answerer.open();
     expect(answerer.udp).toEqual({ path: mode, workers: 1, reason: null });
@@ -195,6 +199,14 @@ describeUdpModes((mode) => {
       expect(addressesOf(await overUdp(query("hello.demo.repl.test", "A")))).toEqual(["127.0.1.1"]);
       fixture.apply({ changes: [hello("west", 101)], seq: 101 });
       expect(addressesOf(await overUdp(query("hello.demo.repl.test", "A")))).toEqual(["127.0.2.1"]);
+    });
+
+    it("logs what it answered, without who asked", async () => {
+      await overUdp(query("h1.id.repl.test", "TXT"));
+      const line = { name: "h1.id.repl.test", type: "TXT", rcode: "NOERROR", limited: null };
+      const expected = { transport: "udp", client: "127.0.0.0/24", ...line };
+      await expect.poll(() => logged).toContainEqual(expect.objectContaining(expected));
+      await expect.poll(() => answerer.totals.logged).toBe(logged.length);
     });
 
     it("counts what it answered", async () => {

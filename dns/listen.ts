@@ -3,7 +3,8 @@ import type { Worker } from "node:worker_threads";
 
 import type { startWorker } from "../shared/worker";
 import type { CatalogOptions, Told } from "./core/catalog";
-import { Counters, newCounterBuffer, type Totals, totalsOf } from "./core/counters";
+import { Counters, lineWritten, newCounterBuffer, type Totals, totalsOf } from "./core/counters";
+import type { LoggedQuery } from "./core/query-log";
 import { newLimiterBuffer } from "./core/rate-limit";
 import { FLAG, readHeader } from "./core/wire";
 import { Feed } from "./feed";
@@ -49,6 +50,9 @@ export interface AnswererOptions {
   readonly snapshot: () => Told;
   readonly startWorker: typeof startWorker;
   readonly onDeath: (reason: string) => void;
+  /** One query in so many is told; 0 for none. */
+  readonly logOneIn: number;
+  readonly onLogged?: (query: LoggedQuery) => void;
   /** Answers a signed message, in batches; each waits until the one before is on its way. */
   readonly answerSigned?: (asked: Asked) => AsyncIterable<readonly Uint8Array[]> | undefined;
   /** Told when DNS over TLS and HTTPS are answered, or why they are not. */
@@ -181,21 +185,25 @@ export class Answerer {
     start: (common: ThreadInput) => Promise<Worker>,
     opening: (ask: Ask) => Promise<void>,
   ): Thread {
-    const { catalog, guard, snapshot, onDeath } = this.#options;
+    const { catalog, guard, snapshot, onDeath, logOneIn } = this.#options;
     const counters = newCounterBuffer();
     this.#buffers.push(counters);
     return new Thread({
       feed: this.#feed,
       snapshot,
-      start: (feed) => start({ catalog, guard, feed, counters, limits: this.#limits }),
+      start: (feed) => start({ catalog, guard, feed, counters, logOneIn, limits: this.#limits }),
       opening,
-      onMessage: (message) => this.#hear(message),
+      onMessage: (message) => this.#hear(message, counters),
       onDeath,
       answerSigned: (asked) => this.#answerSigned(asked),
     });
   }
 
-  #hear(message: FromWorker): void {
+  #hear(message: FromWorker, counters: SharedArrayBuffer): void {
+    if (message.kind === "logged") {
+      this.#options.onLogged?.(message.query);
+      lineWritten(counters);
+    }
     if (message.kind === "listening") this.#addresses = message.addresses;
     if (message.kind === "encrypted") this.#options.onEncrypted?.(message.state);
   }

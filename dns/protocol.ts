@@ -1,5 +1,6 @@
 /** What the main thread and the answering threads say to each other. */
 import type { CatalogOptions } from "./core/catalog";
+import type { LoggedQuery } from "./core/query-log";
 import type { RateLimits } from "./core/rate-limit";
 import type { FeedInput } from "./feed";
 
@@ -45,6 +46,8 @@ export interface ThreadInput {
   readonly feed: FeedInput;
   /** Where the thread counts; its successor goes on there. */
   readonly counters: SharedArrayBuffer;
+  /** One query in so many is logged; 0 for none. */
+  readonly logOneIn: number;
   /** What rate limiting knows, the same for all. */
   readonly limits: SharedArrayBuffer;
 }
@@ -91,5 +94,6 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "done"; readonly id: number; readonly fault: string | null }
   | { readonly kind: "asked"; readonly asked: Asked }
+  | { readonly kind: "logged"; readonly query: LoggedQuery }
   | { readonly kind: "listening"; readonly addresses: readonly ListenAddress[] }
   | { readonly kind: "encrypted"; readonly state: EncryptedState };

@@ -99,6 +99,7 @@ function networks(value: string): readonly Network[] {
 /** More than a machine has cores for serves nobody. */
 const MAX_WORKERS = 64;
 const MAX_RATE = 1_000_000;
+const MAX_QUERY_LOG = 1_000_000_000;
 
 export const settings = {
   zone: {
@@ -184,6 +185,12 @@ export const settings = {
     default: "127.0.0.0/8,::1/128",
     parse: networks,
     doc: "Networks whose queries are all answered, separated by commas",
+  },
+  queryLog: {
+    name: "STELE_DNS_QUERY_LOG",
+    default: "0",
+    parse: integer(0, MAX_QUERY_LOG),
+    doc: "One query in so many is logged, with the network that asks, not its address; 0 for none",
   },
   metricsListen: {
     name: "STELE_DNS_METRICS_LISTEN",

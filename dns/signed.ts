@@ -179,7 +179,7 @@ function answerQuery({ asked, message, plain, key }: KeyedQuestion): Uint8Array 
     address: addressOctets(asked.address),
     nowMs: Date.now(),
   };
-  const server = { ...guard, zones: catalog, limiter: undefined };
+  const server = { ...guard, zones: catalog, countQuery: catalog.countQuery, limiter: undefined };
   const { length } = respond(server, plain, asker, out);
   const { edns } = readQuery(plain, message.header);
   const udpLimit = edns ? Math.min(edns.size, MAX_UDP_OCTETS) : MIN_UDP_OCTETS;

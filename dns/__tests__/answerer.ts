@@ -34,6 +34,7 @@ export function answererOf(first: Batch, options: Partial<AnswererOptions> = {})
       workers.push({ entry, worker });
       return worker;
     },
+    logOneIn: 0,
     onDeath: (reason) => deaths.push(reason),
     ...options,
   });

@@ -171,6 +171,11 @@ export class Catalog {
     return isWithinPlatform ? this.platform.replAt(name, this.#platformOrigin) : undefined;
   }
 
+  /** Count a query that was answered by what is at `name`, if a repl is. */
+  readonly countQuery = (name: Name): void => {
+    if (isWithin(name, this.#platformOrigin)) this.platform.countQuery(name, this.#platformOrigin);
+  };
+
   get platform(): Platform {
     return this.#platform;
   }

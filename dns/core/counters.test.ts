@@ -8,6 +8,7 @@ import {
   DROP,
   type Histogram,
   LATENCY_BOUNDS,
+  lineWritten,
   newCounterBuffer,
   OTHER_RCODE,
   OVER,
@@ -110,6 +111,24 @@ describe("counters of threads", () => {
     new Counters(buffer).connectionOpened();
     const expected = { connections: 1, connectionsAccepted: 3, connectionsRefused: 1 };
     expect(totalsOf([buffer])).toMatchObject(expected);
+  });
+
+  it("let so many lines of the query log wait to be written", () => {
+    const buffer = newCounterBuffer();
+    const counters = new Counters(buffer);
+    const given = (): number => {
+      let lines = 0;
+      while (counters.mayLog()) lines++;
+      return lines;
+    };
+    const room = given();
+    expect(room).toBeGreaterThan(100);
+    lineWritten(buffer);
+    expect(given()).toBe(1);
+    expect(totalsOf([buffer])).toMatchObject({ logged: 1, unlogged: 2 });
+    // Lines of a thread that died may never come.
+    const next = new Counters(buffer);
+    expect(next.mayLog()).toBe(true);
   });
 
   it("put values into the bucket whose bound is the next power of two", () => {

@@ -64,6 +64,12 @@ const LATENCY = field(LATENCY_BOUNDS.length + 1);
 const LATENCY_SUM = field();
 const BATCHES = field(BATCH_BOUNDS.length + 1);
 const BATCHES_SUM = field();
+/** Lines of the query log: given to the main thread, written by it, and not given. */
+const LOGGED = field();
+const WRITTEN = field();
+const UNLOGGED = field();
+/** Lines that may be on their way: the main thread shall not drown in them. */
+const MAX_LINES_UNDER_WAY = 256;
 
 /** Octets of a thread's buffer. */
 export const COUNTER_OCTETS = size * Float64Array.BYTES_PER_ELEMENT;
@@ -88,6 +94,8 @@ export class Counters {
   constructor(buffer: SharedArrayBuffer) {
     this.#values = new Float64Array(buffer);
     this.#values[CONNECTIONS] = 0;
+    // What was on its way from there comes no more.
+    this.#values[LOGGED] = this.#values[WRITTEN]!;
   }
 
   /** A message that came; of type 0 when it is no query, or cannot be read. */
@@ -167,12 +175,24 @@ export class Counters {
     this.#add(BATCHES_SUM, messages);
   }
 
+  /** Whether a line of the query log may go to the main thread; one that may not is counted. */
+  mayLog(): boolean {
+    const isFull = this.#values[LOGGED]! - this.#values[WRITTEN]! >= MAX_LINES_UNDER_WAY;
+    this.#add(isFull ? UNLOGGED : LOGGED, 1);
+    return !isFull;
+  }
+
   #add(index: number, count: number): void {
     this.#values[index] = this.#values[index]! + count;
   }
 }
 
 const HEADER_OCTETS = 12;
+
+/** In the main thread: a line of a thread's query log has been written. */
+export function lineWritten(buffer: SharedArrayBuffer): void {
+  new Float64Array(buffer)[WRITTEN]! += 1;
+}
 
 /** The first bucket whose bound 2^n is not below the value. */
 function bucketOf(value: number, bounds: number): number {
@@ -216,6 +236,9 @@ export interface Totals {
   /** Microseconds of one answer in `SAMPLED_ONE_IN`. */
   readonly latency: Histogram;
   readonly batches: Histogram;
+  /** Lines of the query log that were written, and for which there was no room. */
+  readonly logged: number;
+  readonly unlogged: number;
 }
 
 /** Add up what threads counted. A count that is just being written may be missed until next time. */
@@ -248,6 +271,8 @@ export function totalsOf(buffers: readonly SharedArrayBuffer[]): Totals {
     connectionsRefused: sum[REFUSED]!,
     latency: histogram(LATENCY, LATENCY_BOUNDS, LATENCY_SUM),
     batches: histogram(BATCHES, BATCH_BOUNDS, BATCHES_SUM),
+    logged: sum[WRITTEN]!,
+    unlogged: sum[UNLOGGED]!,
   };
 }
 

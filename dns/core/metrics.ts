@@ -116,6 +116,8 @@ function answering(totals: Totals): Family[] {
     ),
     counter("fast_path", "Answers made in place, without the complete answerer", one(totals.fast)),
     counter("signed", "Signed messages that the main thread answers", one(totals.handedOff)),
+    counter("query_log_lines", "Lines of the query log", one(totals.logged)),
+    counter("query_log_lost", "Lines for which there was no room", one(totals.unlogged)),
     histogram(
       "latency_seconds",
       `Time from taking a query up to its answer, of one in ${SAMPLED_ONE_IN}`,

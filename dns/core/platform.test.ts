@@ -50,6 +50,24 @@ describe("platform names", () => {
     expect(platform.node(wireName("hello.demo"), "\0")?.get(TYPE.A)?.ttl).toBe(60);
   });
 
+  it("count the queries for their repl, in any form", () => {
+    const platform = new Platform({ hashKey });
+    const asked = Array.from({ length: 50 }, (_, index) => (index * 7) % 50);
+    for (const [index, queries] of asked.entries()) {
+      platform.setRepl({ ...hello, id: `h${index}`, name: `n${index}` });
+      const forms = [`n${index}.demo`, `n${index}--demo`, `h${index}.id`, "nobody.demo", "demo"];
+      for (let i = 0; i < queries; i++) platform.countQuery(wireName(forms[i % 3]!), "\0");
+      for (const form of forms.slice(3)) platform.countQuery(wireName(form), "\0");
+      expect(platform.queriesOf(`h${index}`)).toBe(queries);
+    }
+    for (const count of [1, 3, 49, 100]) {
+      const expected = Array.from({ length: Math.min(count, 49) }, (_, index) => 49 - index);
+      expect(platform.mostAsked(count).map(({ queries }) => queries)).toEqual(expected);
+    }
+    expect(platform.mostAsked(1)[0]!.repl.id).toBe(`h${asked.indexOf(49)}`);
+    expect(platform.queriesOf("nobody")).toBe(0);
+  });
+
   it("exist without data while their cluster is unknown", () => {
     const platform = new Platform({ hashKey });
     platform.setRepl(hello);

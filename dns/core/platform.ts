@@ -183,6 +183,41 @@ export class Platform {
     return index < 0 ? undefined : this.#replAt(index);
   }
 
+  /** Count a query for the repl that has a name, if one has. Any thread may. */
+  countQuery(name: Name, origin: Name): void {
+    const index = this.#recordAt(name, origin);
+    if (index >= 0) this.#table.countQuery(index);
+  }
+
+  /** The queries that were answered about a repl, by all threads; 0 of one that is unknown. */
+  queriesOf(id: string): number {
+    const end = this.#keyOf(id);
+    const index = end < 0 ? -1 : this.#table.findId(this.#key, 0, end);
+    return index < 0 ? 0 : this.#table.queriesOf(index);
+  }
+
+  /** Those most asked for, `count` of them at most. */
+  mostAsked(count: number): { repl: Repl; queries: number }[] {
+    const { recordCount } = this.#written();
+    const table = this.#table;
+    const best: number[] = [];
+    let least = 0;
+    for (let index = 0; index < recordCount; index++) {
+      const queries = table.queriesOf(index);
+      if (queries <= least || table.generationOf(index) < 0) continue;
+      best.push(index);
+      // Now and then the lesser half goes, and with it what need not be looked at.
+      if (best.length < 2 * count) continue;
+      best.sort((a, b) => table.queriesOf(b) - table.queriesOf(a));
+      best.length = count;
+      least = table.queriesOf(best.at(-1)!);
+    }
+    best.sort((a, b) => table.queriesOf(b) - table.queriesOf(a));
+    return best.slice(0, count).map((index) => {
+      return { repl: this.#replAt(index), queries: table.queriesOf(index) };
+    });
+  }
+
   /** The node of a name below the platform zone's origin. */
   node(name: Name, origin: Name): Node | undefined {
     const node = this.#find(name, origin);

@@ -6,7 +6,7 @@ import { type Answer, answer, type OwnedRRset, type Zones } from "./answer";
 import { CLASS, OPCODE, OPTION, RCODE, TYPE } from "./codes";
 import { answerCookie, type CookieReply, type Secrets } from "./cookies";
 import { answerIdentity, identityOctets } from "./identity";
-import { ROOT } from "./names";
+import { type Name, ROOT } from "./names";
 import type { RateLimiter, Verdict } from "./rate-limit";
 import {
   type Edns,
@@ -40,6 +40,8 @@ export interface Server {
   /** What this server is called by those who ask it; "" for nothing. */
   readonly identity: string;
   readonly secrets: Secrets;
+  /** Told the name that each answer ends with. */
+  readonly countQuery?: (name: Name) => void;
   /** Without it, every query over UDP is answered. */
   readonly limiter: RateLimiter | undefined;
 }
@@ -89,6 +91,7 @@ export function respond(server: Server, query: Uint8Array, asker: Asker, out: Ui
     const reply = decide(server, read);
     const verdict = verdictOn(server, reply, asker, cookie);
     if (verdict === "drop") return { ...DROPPED, type: read.question?.type ?? 0, verdict };
+    if (read.question) server.countQuery?.(reply.answers.at(-1)?.owner ?? read.question.name);
     const options = isPlain(read.edns)
       ? NO_OPTIONS
       : optionsOf(server, { read, asker, cookie, verdict });
