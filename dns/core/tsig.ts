@@ -108,7 +108,8 @@ const count = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | o
 
 /** The message that was signed: without its signature, under its first id. */
 export function unsigned(octets: Uint8Array, { start, originalId }: Tsig): Uint8Array {
-  const message = octets.slice(0, start);
+  // A copy, also of octets that only look into others' memory.
+  const message = new Uint8Array(octets.subarray(0, start));
   const view = new DataView(message.buffer);
   view.setUint16(0, originalId);
   view.setUint16(10, view.getUint16(10) - 1);

@@ -29,7 +29,7 @@ const NUMBERS = [
   0, 1, 2, 11, 12, 41, 63, 64, 127, 128, 191, 192, 255, 256, 512, 0x7fff, 0xc00c, 0xffff,
 ];
 
-type Mutation = (octets: Buffer, random: Random) => Buffer;
+type Mutation = (octets: Buffer, random: Random, corpus: readonly Buffer[]) => Buffer;
 
 const below = (random: Random, limit: number): number => Math.floor(random() * limit);
 
@@ -65,21 +65,26 @@ const mutations: readonly Mutation[] = [
     const part = octets.subarray(from, from + below(random, 64));
     return Buffer.concat([octets.subarray(0, from), part, part, octets.subarray(from)]);
   },
-  function splice(octets, random) {
-    const other = CORPUS[below(random, CORPUS.length)]!;
+  function splice(octets, random, corpus) {
+    const other = corpus[below(random, corpus.length)]!;
     const tail = other.subarray(below(random, other.length));
     return Buffer.concat([octets.subarray(0, below(random, octets.length)), tail]);
   },
 ];
 
-/** One packet: a query of the suite, changed up to four times; now and then nothing but noise. */
-export function nextPacket(random: Random): Buffer {
-  if (random() < 0.01) {
-    return Buffer.from(Array.from({ length: below(random, 600) }, () => below(random, 256)));
-  }
-  let octets = Buffer.from(CORPUS[below(random, CORPUS.length)]!);
-  for (let count = 1 + below(random, 4); count > 0 && octets.length > 2; count--) {
-    octets = mutations[below(random, mutations.length)]!(octets, random) as Buffer<ArrayBuffer>;
-  }
-  return octets.subarray(0, MAX_OCTETS);
-}
+/** Makes packets: one of the corpus, changed up to four times; now and then nothing but noise. */
+export const packetsFrom =
+  (corpus: readonly Buffer[]) =>
+  (random: Random): Buffer => {
+    if (random() < 0.01) {
+      return Buffer.from(Array.from({ length: below(random, 600) }, () => below(random, 256)));
+    }
+    let octets = Buffer.from(corpus[below(random, corpus.length)]!);
+    for (let count = 1 + below(random, 4); count > 0 && octets.length > 2; count--) {
+      const mutate = mutations[below(random, mutations.length)]!;
+      octets = mutate(octets, random, corpus) as Buffer<ArrayBuffer>;
+    }
+    return octets.subarray(0, MAX_OCTETS);
+  };
+
+export const nextPacket = packetsFrom(CORPUS);
