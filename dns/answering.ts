@@ -3,6 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 
 import { Catalog } from "./core/catalog";
 import { Counters, DROP, OVER, type Over } from "./core/counters";
+import { type Arrival, FastPath, NOT_MINE } from "./core/fast";
 import { loggedQuery, Sampler } from "./core/query-log";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, type Outcome, respond, type Server } from "./core/respond";
@@ -23,6 +24,14 @@ export class Answering {
   readonly #main: MessagePort;
   /** Nothing when no query is logged. */
   readonly #logged: Sampler | undefined;
+  /** The query at hand is logged: it takes the long way. */
+  #isLogged = false;
+  readonly #fast: FastPath;
+  readonly #arrival: { -readonly [key in keyof Arrival]: Arrival[key] } = {
+    isUdp: true,
+    address: new Uint8Array(4),
+    nowMs: 0,
+  };
   #nowMs = 0;
 
   constructor(input: ThreadInput, main: MessagePort) {
@@ -30,12 +39,14 @@ export class Answering {
     this.#logged = logOneIn > 0 ? new Sampler(logOneIn) : undefined;
     const catalog = new Catalog(options);
     this.counters = new Counters(counters);
+    const limiter = guard.rateLimits && new RateLimiter(guard.rateLimits, limits);
+    this.#fast = new FastPath(catalog, limiter);
     this.#server = {
       zones: catalog,
       countQuery: catalog.countQuery,
       identity: guard.identity,
       secrets: guard.secrets,
-      limiter: guard.rateLimits && new RateLimiter(guard.rateLimits, limits),
+      limiter,
     };
     this.#follower = new Follower(feed, (told) => catalog.hear(told));
     catalog.onUnknownCluster = () => this.catchUp();
@@ -54,6 +65,11 @@ export class Answering {
     );
   }
 
+  /** To be called before each answer within a chunk: takes what changed. */
+  follow(): void {
+    this.#follower.catchUp();
+  }
+
   /** To be called before what follows is answered: takes what changed, and the time. */
   catchUp(): void {
     this.#follower.catchUp();
@@ -69,9 +85,38 @@ export class Answering {
     else this.counters.drop(DROP.LIMIT);
   }
 
+  /**
+   * Answer a plain query from `start` to `end` of `octets` into `out` from `at`, and count it. How
+   * long the answer is; NOT_MINE where it is to be asked for whole.
+   */
+  fast(
+    over: Over,
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    address: Uint8Array,
+    out: Uint8Array,
+    at: number,
+  ): number {
+    this.#isLogged = this.#logged?.isNext() ?? false;
+    if (this.#isLogged) return NOT_MINE;
+    const arrival = this.#arrival;
+    arrival.isUdp = over === OVER.UDP;
+    arrival.address = address;
+    arrival.nowMs = this.#nowMs;
+    const length = this.#fast.answer(octets, start, end, out, at, arrival);
+    if (length === NOT_MINE) return NOT_MINE;
+    const { type, rcode, verdict } = this.#fast;
+    this.counters.fast(over, type, rcode, verdict);
+    return length;
+  }
+
   /** Answer a message that is not signed, and count it. */
   respond(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
-    if (this.#logged?.isNext()) return this.#respondAndLog(over, query, address, out);
+    // What cannot be plain is not asked of the fast path before.
+    const isLogged = over === OVER.HTTPS ? this.#logged?.isNext() : this.#isLogged;
+    this.#isLogged = false;
+    if (isLogged) return this.#respondAndLog(over, query, address, out);
     return this.#respond(over, query, address, out);
   }
 

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { decode, query } from "./conformance/message";
 import { addressOctets } from "./core/address";
 import { Counters, newCounterBuffer } from "./core/counters";
+import { NOT_MINE } from "./core/fast";
 import { MAX_TCP_OCTETS, respond } from "./core/respond";
 import { fuzzedServer } from "./fuzz/fuzz";
 import { Encrypted } from "./listen-encrypted";
@@ -26,10 +27,15 @@ const states: EncryptedState[] = [];
 const server = fuzzedServer();
 const counter = new Counters(newCounterBuffer());
 const asker = { address: addressOctets("127.0.0.1"), nowMs: 0 };
+const nothing = { begin: () => undefined, fast: () => 0, whole: () => 0 };
 const encrypted = new Encrypted(
   { certificate, tls: anyPort, https: anyPort },
   {
-    answerTls: (octets, out) => respond(server, octets, { ...asker, transport: "tcp" }, out).length,
+    answerTls: {
+      begin: () => undefined,
+      fast: () => NOT_MINE,
+      whole: (octets, out) => respond(server, octets, { ...asker, transport: "tcp" }, out).length,
+    },
     answerHttps: (octets, out) => respond(server, octets, { ...asker, transport: "https" }, out),
     counter,
     onState: (state) => states.push(state),
@@ -155,7 +161,7 @@ describe("a certificate", () => {
 
   it("that is not named is asked for", async () => {
     const said: EncryptedState[] = [];
-    const events = { answerTls: () => 0, answerHttps: () => ({ length: 0, ttlSeconds: 0 }) };
+    const events = { answerTls: nothing, answerHttps: () => ({ length: 0, ttlSeconds: 0 }) };
     const without = new Encrypted(
       { certificate: "", tls: anyPort, https: [] },
       { ...events, counter, onState: (now) => said.push(now) },

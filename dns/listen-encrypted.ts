@@ -3,14 +3,14 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { type HttpsEvents, listenHttps } from "./listen-https";
-import { type AnswerTcp, type Certificate, listenTls, type TlsListener } from "./listen-tcp";
+import { type AnswerStream, type Certificate, listenTls, type TlsListener } from "./listen-tcp";
 import type { EncryptedOptions, EncryptedState } from "./protocol";
 
 /** Certificates are renewed weeks before their end. */
 const LOOK_EVERY_MS = 60_000;
 
 export interface EncryptedEvents extends HttpsEvents {
-  readonly answerTls: AnswerTcp;
+  readonly answerTls: AnswerStream;
   readonly onState: (state: EncryptedState) => void;
 }
 

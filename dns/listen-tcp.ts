@@ -3,6 +3,7 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 
 import { type ConnectionCounter, Connections } from "./connections";
 import { addressOctets } from "./core/address";
+import { NOT_MINE } from "./core/fast";
 import type { Deliver } from "./hand-off";
 import type { ListenAddress } from "./protocol";
 
@@ -18,8 +19,25 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** Writes the answer to `query` into `out`, and says its length; 0 for none. */
-export type AnswerTcp = (query: Uint8Array, out: Uint8Array, asker: TcpAsker) => number;
+/** Answers a chunk of queries, one after the other. */
+export interface AnswerStream {
+  /** Called before each chunk. */
+  readonly begin: () => void;
+  /**
+   * Writes the answer to the query from `start` to `end` of `octets` into `out` from `at`, and says
+   * its length; 0 for none, NOT_MINE where `whole` is to be asked.
+   */
+  readonly fast: (
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    out: Uint8Array,
+    at: number,
+    asker: TcpAsker,
+  ) => number;
+  /** Writes the answer to `query` into `out`, and says its length; 0 for none. */
+  readonly whole: (query: Uint8Array, out: Uint8Array, asker: TcpAsker) => number;
+}
 
 export interface TcpAsker {
   readonly address: string;
@@ -42,7 +60,7 @@ export interface TlsListener extends TcpListener {
 }
 
 export interface TcpEvents {
-  readonly answerTo: AnswerTcp;
+  readonly answerTo: AnswerStream;
   readonly counter: ConnectionCounter;
 }
 
@@ -120,9 +138,7 @@ async function closed(server: Server, open: Connections, graceMs: number): Promi
 /** Answers to a chunk are written here one behind the other; behind the last that begins within the bound any fits. */
 const scratch = new Uint8Array(MAX_UNSENT_OCTETS + LENGTH_OCTETS + 65535);
 
-type AnswerHere = (query: Uint8Array, out: Uint8Array) => number;
-
-function serve(socket: Socket, address: string, answerTo: AnswerTcp): void {
+function serve(socket: Socket, address: string, answerTo: AnswerStream): void {
   let pending: Buffer = Buffer.alloc(0);
   let hasEnded = false;
   /** Answers that will come later. */
@@ -141,9 +157,7 @@ function serve(socket: Socket, address: string, answerTo: AnswerTcp): void {
   /** Answer whole messages until none is left, or the asker does not read what it asked for. */
   const pump = (): void => {
     while (socket.writableLength < MAX_UNSENT_OCTETS) {
-      const { answers, taken, isFaulty } = answerSome(pending, (query, out) =>
-        answerTo(query, out, asker),
-      );
+      const { answers, taken, isFaulty } = answerSome(pending, answerTo, asker);
       pending = pending.subarray(taken);
       if (answers.length > 0) socket.write(answers);
       if (isFaulty) return void socket.destroy();
@@ -185,17 +199,22 @@ interface Some {
 }
 
 /** Answers the whole messages at the start of `pending`, as one buffer of bounded size. */
-function answerSome(pending: Buffer, answerTo: AnswerHere): Some {
+function answerSome(pending: Buffer, answerTo: AnswerStream, asker: TcpAsker): Some {
+  answerTo.begin();
   let octets = 0;
   let at = 0;
   let isFaulty = false;
   while (octets < MAX_UNSENT_OCTETS && pending.length - at >= LENGTH_OCTETS) {
-    const length = pending.readUInt16BE(at);
+    const length = (pending[at]! << 8) | pending[at + 1]!;
     isFaulty = length === 0;
-    const end = at + LENGTH_OCTETS + length;
+    const start = at + LENGTH_OCTETS;
+    const end = start + length;
     if (isFaulty || end > pending.length) break;
-    const query = pending.subarray(at + LENGTH_OCTETS, end);
-    const answered = answerTo(query, scratch.subarray(octets + LENGTH_OCTETS));
+    const to = octets + LENGTH_OCTETS;
+    let answered = answerTo.fast(pending, start, end, scratch, to, asker);
+    if (answered === NOT_MINE) {
+      answered = answerTo.whole(pending.subarray(start, end), scratch.subarray(to), asker);
+    }
     if (answered > 0) {
       scratch[octets] = answered >> 8;
       scratch[octets + 1] = answered & 0xff;

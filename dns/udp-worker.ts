@@ -8,6 +8,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { Answering } from "./answering";
 import { addressText } from "./core/address";
 import { OVER } from "./core/counters";
+import { NOT_MINE } from "./core/fast";
 import { MAX_UDP_OCTETS } from "./core/respond";
 import { isSigned } from "./core/tsig";
 import type { Deliver } from "./hand-off";
@@ -41,8 +42,12 @@ function turn(): number {
 /** Write the answer into the query's place; how long it is. */
 function answer(index: number): number {
   const start = datagrams.startOf(index);
-  const query = datagrams.octets.subarray(start, start + datagrams.lengthOf(index));
+  const end = start + datagrams.lengthOf(index);
   const sender = datagrams.senderOf(index);
+  const { octets } = datagrams;
+  const quick = answering.fast(OVER.UDP, octets, start, end, sender, octets, start);
+  if (quick !== NOT_MINE) return quick;
+  const query = octets.subarray(start, end);
   if (isSigned(query)) {
     const to = datagrams.returnOf(index);
     const deliver: Deliver = async (messages) => {

@@ -8,11 +8,12 @@ import { letIn } from "../shared/arrivals";
 import { Answering } from "./answering";
 import { addressOctets } from "./core/address";
 import { OVER, type Over } from "./core/counters";
+import { NOT_MINE } from "./core/fast";
 import { MAX_UDP_OCTETS, type Outcome } from "./core/respond";
 import { isSigned } from "./core/tsig";
 import type { Deliver } from "./hand-off";
 import { Encrypted } from "./listen-encrypted";
-import { type AnswerTcp, listenTcp, type TcpListener } from "./listen-tcp";
+import { type AnswerStream, listenTcp, type TcpListener } from "./listen-tcp";
 import { type Later, listenUdp, type UdpListener } from "./listen-udp";
 import type { ListenAddress, StreamInput, ToWorker } from "./protocol";
 
@@ -31,27 +32,36 @@ const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
 function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
   arrived++;
   answering.catchUp();
+  const from = addressOctets(address);
+  const quick = answering.fast(OVER.UDP, query, 0, query.length, from, udpScratch, 0);
+  if (quick !== NOT_MINE) return quick === 0 ? undefined : copied(quick);
   if (isSigned(query)) {
     const deliver: Deliver = async (messages) => messages.forEach(later);
     answering.give(OVER.UDP, query, address, () => deliver);
     return undefined;
   }
-  const { length } = answering.respondOne(OVER.UDP, query, addressOctets(address), udpScratch);
-  // The kernel may take it later, when the next answer is already written into the scratch.
-  return length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, length));
+  const { length } = answering.respondOne(OVER.UDP, query, from, udpScratch);
+  return length === 0 ? undefined : copied(length);
 }
 
-const answerStream =
-  (over: Over): AnswerTcp =>
-  (query, out, { address, octets, later }) => {
+/** The kernel may take it later, when the next answer is already written into the scratch. */
+const copied = (length: number): Uint8Array => Buffer.from(udpScratch.subarray(0, length));
+
+const answerStream = (over: Over): AnswerStream => ({
+  begin: () => answering.catchUp(),
+  fast(octets, start, end, out, at, asker) {
     arrived++;
-    answering.catchUp();
+    answering.follow();
+    return answering.fast(over, octets, start, end, asker.octets, out, at);
+  },
+  whole(query, out, { address, octets, later }) {
     if (isSigned(query)) {
       answering.give(over, query, address, later);
       return 0;
     }
     return answering.respondOne(over, query, octets, out).length;
-  };
+  },
+});
 
 function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
   arrived++;

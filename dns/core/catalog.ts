@@ -8,6 +8,7 @@
 import { TYPE } from "./codes";
 import type { HashKey } from "./half-siphash";
 import { fold, isWithin, type Name, parseName } from "./names";
+import { OwnNames } from "./own-names";
 import { type ClusterAddresses, Platform, type Repl } from "./platform";
 import { parseRdata } from "./rdata";
 import { serialOf } from "./serial";
@@ -142,6 +143,8 @@ export class Catalog {
   readonly #members = new Map<Name, Member>();
   /** Those of them whose answers follow from where repls live. */
   readonly #moving = new Set<Member>();
+  #platformZone: Zone | undefined;
+  #ownNames: OwnNames;
   /** Octets of the zones' names. */
   readonly #lengths = new Set<number>();
   readonly #platformOrigin: Name;
@@ -156,6 +159,7 @@ export class Catalog {
     this.#hashKey = hashKey;
     this.#platform = this.#newPlatform();
     this.#platformOrigin = known(platformZone);
+    this.#ownNames = new OwnNames(this.#platformOrigin, this.#platform.table.buffers.key);
     this.#validationOrigin = validationZone ? known(validationZone) : undefined;
   }
 
@@ -175,6 +179,21 @@ export class Catalog {
   readonly countQuery = (name: Name): void => {
     if (isWithin(name, this.#platformOrigin)) this.platform.countQuery(name, this.#platformOrigin);
   };
+
+  get platformOrigin(): Name {
+    return this.#platformOrigin;
+  }
+
+  /** The platform zone's own data; undefined where it is not served. */
+  get platformZone(): Zone | undefined {
+    const zone = this.#platformZone;
+    return zone && zone.soa.rdatas.length > 0 ? zone : undefined;
+  }
+
+  /** Where in the platform zone more is to be said than follows from where repls live. */
+  get ownNames(): OwnNames {
+    return this.#ownNames;
+  }
 
   get platform(): Platform {
     return this.#platform;
@@ -283,12 +302,15 @@ export class Catalog {
     for (const member of this.#moving) this.#setSerial(member);
   }
 
-  #forget({ isWhole, isAllZones }: Pick<Told, "isWhole" | "isAllZones">): void {
+  #forget({ isWhole, isAllZones, table }: Partial<Told>): void {
     if (isWhole) {
       this.#platform = this.#newPlatform();
       this.#seq = 0;
     }
     if (isWhole || isAllZones) {
+      const { key } = table ?? this.#platform.table.buffers;
+      this.#ownNames = new OwnNames(this.#platformOrigin, key);
+      this.#platformZone = undefined;
       this.#members.clear();
       this.#moving.clear();
       this.#lengths.clear();
@@ -347,7 +369,10 @@ export class Catalog {
 
   #addMember(origin: Name): Member {
     const isPlatform = origin === this.#platformOrigin;
-    const zone = new Zone(origin);
+    const own = this.#ownNames;
+    const zone = new Zone(origin, isPlatform ? (...seen) => own.see(...seen) : undefined);
+    if (isPlatform) this.#platformZone = zone;
+    else own.see("cut", origin, 1);
     const view = new View(zone, {
       platform: isPlatform ? this.platform : undefined,
       validation: this.#validationOrigin,

@@ -126,17 +126,13 @@ export class Counters {
     else this.answer(rcode, isTruncated);
   }
 
-  slipped(): void {
-    this.#add(SLIPPED, 1);
-  }
-
-  limited(): void {
-    this.#add(LIMITED, 1);
-  }
-
-  /** An answer of the fast path, which is counted as an answer too. */
-  fast(): void {
+  /** What the fast path answered, or rate limiting left unanswered there. */
+  fast(over: Over, type: number, rcode: number, verdict: Counted["verdict"]): void {
+    this.query(over, type);
     this.#add(FAST, 1);
+    if (verdict === "drop") return this.#add(LIMITED, 1);
+    if (verdict === "slip") this.#add(SLIPPED, 1);
+    this.answer(rcode, verdict === "slip");
   }
 
   /** A signed message that went to the main thread, which counts its answer. */

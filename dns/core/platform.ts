@@ -7,11 +7,12 @@
  *     <owner>.<zone>   id.<zone>                                          exist, without data
  */
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address";
-import { TYPE } from "./codes";
+import { CLASS, TYPE } from "./codes";
 import type { HashKey } from "./half-siphash";
 import { child, MAX_LABEL_OCTETS, MAX_NAME_OCTETS, type Name } from "./names";
 import { EMPTY_TABLE, Table } from "./table";
 import { TableWriter } from "./table-writer";
+import { HEADER_OCTETS } from "./wire";
 import { EMPTY_NODE, type NamedNode, type Node, type RRset } from "./zone";
 
 /** A resolver may keep a repl's address this long, so a move is seen everywhere within it. */
@@ -58,6 +59,8 @@ export class Platform {
   readonly #clusterIds: string[] = [];
   readonly #ingress: (readonly string[])[] = [];
   readonly #nodes: Node[] = [];
+  /** The same as octets, for questions whose name is written at offset 12. */
+  readonly #records: { readonly ipv4: Uint8Array; readonly ipv6: Uint8Array }[] = [];
   /** Labels that are looked for. */
   readonly #key = new Uint8Array(MAX_NAME_OCTETS);
 
@@ -86,7 +89,18 @@ export class Platform {
   /** The same, for who was told the index. */
   setClusterAt({ index, ingress }: ClusterAddresses): void {
     this.#ingress[index] = ingress;
-    this.#nodes[index] = addressNode(ingress);
+    const node = addressNode(ingress);
+    this.#nodes[index] = node;
+    this.#records[index] = {
+      ipv4: recordOctets(node.get(TYPE.A)),
+      ipv6: recordOctets(node.get(TYPE.AAAA)),
+    };
+  }
+
+  /** Prebuilt A or AAAA records of a cluster, perhaps none; undefined for a cluster not heard of. */
+  recordsOf(cluster: number, type: number): Uint8Array | undefined {
+    const records = this.#records[cluster];
+    return type === TYPE.A ? records?.ipv4 : records?.ipv6;
   }
 
   /** All that are known, whether or not somebody has described them. */
@@ -299,6 +313,17 @@ function addressNode(ingress: readonly string[]): Node {
   add(TYPE.A, ingress.map(parseIpv4));
   add(TYPE.AAAA, ingress.map(parseIpv6));
   return node;
+}
+
+/** Owner as a pointer to the question, type, class IN, TTL, length, data. */
+export const RECORD_OCTETS = 12;
+
+function recordOctets(rrset: RRset | undefined): Uint8Array {
+  const records = (rrset?.rdatas ?? []).map((rdata) => {
+    const fixed = [0xc0, HEADER_OCTETS, 0, rrset!.type, 0, CLASS.IN, 0, 0, 0, rrset!.ttl, 0];
+    return [...fixed, rdata.length, ...rdata];
+  });
+  return Uint8Array.from(records.flat());
 }
 
 interface Captured {

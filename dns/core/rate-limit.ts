@@ -6,7 +6,8 @@
  * The table has a fixed size and never grows. Two classes in one slot take it from each other:
  * a flood takes its slot back at once, and who loses one starts afresh.
  */
-import type { Name } from "./names";
+import { halfSipHash } from "./half-siphash";
+import { MAX_NAME_OCTETS, type Name } from "./names";
 
 export type Verdict = "answer" | "slip" | "drop";
 
@@ -54,6 +55,7 @@ export class RateLimiter {
   readonly #limits: RateLimits;
   /** Side by side, so that a slot is one line of the processor's cache. */
   readonly #slots: Float64Array;
+  readonly #name = new Uint8Array(MAX_NAME_OCTETS);
 
   /** Threads may share a buffer: where two count at once, one count may be lost. */
   constructor(limits: RateLimits, buffer: SharedArrayBuffer = newLimiterBuffer()) {
@@ -63,8 +65,22 @@ export class RateLimiter {
 
   /** Count an answer, and say whether it is sent. */
   take({ address, countedAs, rcode }: Response, nowMs: number): Verdict {
-    for (const network of this.#limits.exempt) if (isIn(network, address)) return "answer";
-    const slot = this.#slotOf(address, countedAs, rcode, nowMs);
+    for (let at = 0; at < countedAs.length; at++) this.#name[at] = countedAs.charCodeAt(at);
+    return this.takeHashed(address, this.hash(this.#name, 0, countedAs.length), rcode, nowMs);
+  }
+
+  /** The hash of a folded name, by which it is counted. */
+  hash(name: Uint8Array, at: number, end: number): number {
+    return halfSipHash(this.#limits.seed, ~this.#limits.seed, name, at, end);
+  }
+
+  /** The same for a name whose hash is known. */
+  takeHashed(address: Uint8Array, nameHash: number, rcode: number, nowMs: number): Verdict {
+    const { exempt } = this.#limits;
+    for (let index = 0; index < exempt.length; index++) {
+      if (isIn(exempt[index]!, address)) return "answer";
+    }
+    const slot = this.#slotOf(address, nameHash, rcode, nowMs);
     const tokens = this.#refill(slot, nowMs) - 1;
     const { perSecond } = this.#limits;
     this.#slots[slot + TOKENS] = Math.max(tokens, -perSecond * WINDOW_SECONDS);
@@ -74,7 +90,7 @@ export class RateLimiter {
     return limited % SLIP === 1 ? "slip" : "drop";
   }
 
-  #slotOf(address: Uint8Array, name: Name, rcode: number, nowMs: number): number {
+  #slotOf(address: Uint8Array, nameHash: number, rcode: number, nowMs: number): number {
     const prefix = address.length === 4 ? IPV4_PREFIX_OCTETS : IPV6_PREFIX_OCTETS;
     // Two hashes of FNV-1a's form with different multipliers, mixed at the end.
     let one = this.#limits.seed ^ rcode;
@@ -83,11 +99,8 @@ export class RateLimiter {
       one = Math.imul(one ^ address[at]!, 0x01000193);
       two = Math.imul(two ^ address[at]!, 0x5bd1e995);
     }
-    for (let at = 0; at < name.length; at++) {
-      const octet = name.charCodeAt(at);
-      one = Math.imul(one ^ octet, 0x01000193);
-      two = Math.imul(two ^ octet, 0x5bd1e995);
-    }
+    one = Math.imul(one ^ nameHash, 0x01000193);
+    two = Math.imul(two ^ nameHash, 0x5bd1e995);
     one = Math.imul(one ^ (one >>> 15), 0x2c1b3c6d);
     two ^= two >>> 13;
     const slot = ((one ^ (one >>> 16)) & (SLOTS - 1)) * FIELDS;

@@ -181,6 +181,7 @@ describe("a table", () => {
     ["an empty name", { name: "" }],
     ["a name of 64 octets", { name: "x".repeat(64) }],
     ["a name that is no octets", { name: "\u{1f600}" }],
+    ["a name that stands for all", { name: "*" }],
     ["a long owner", { owner: "x".repeat(64) }],
     ["no id", { id: "" }],
     ["a generation that is none", { generation: 1.5 }],

@@ -393,7 +393,8 @@ export class TableWriter extends Table {
 
   /** Write a label; where it ends, or -1 when it is none. */
   #label(text: string, at: number): number {
-    if (text.length === 0 || text.length > MAX_LABEL_OCTETS) return -1;
+    // A star would stand for all names that there are not.
+    if (text.length === 0 || text.length > MAX_LABEL_OCTETS || text === "*") return -1;
     this.#labels[at] = text.length;
     for (let index = 0; index < text.length; index++) {
       const octet = text.charCodeAt(index);

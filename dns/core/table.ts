@@ -115,8 +115,7 @@ export class Table {
   }
 
   /** Index of the repl with an id, or -1. */
-  findId(key: Uint8Array, at: number, end: number): number {
-    const hash = this.hash(key, at, end);
+  findId(key: Uint8Array, at: number, end: number, hash = this.hash(key, at, end)): number {
     const { ids } = this;
     let slot = homeOf(hash, ids.length);
     for (let probes = 0; probes < MAX_PROBES; probes++) {
@@ -133,8 +132,7 @@ export class Table {
   }
 
   /** Index of the repl with a name, which is followed by its owner, or -1. */
-  findName(key: Uint8Array, at: number, end: number): number {
-    const hash = this.hash(key, at, end);
+  findName(key: Uint8Array, at: number, end: number, hash = this.hash(key, at, end)): number {
     const { names } = this;
     const ownerAt = at + 1 + key[at]!;
     let slot = homeOf(hash, names.length);
@@ -156,8 +154,7 @@ export class Table {
   }
 
   /** Index of an owner that has repls, or -1. */
-  findOwner(key: Uint8Array, at: number, end: number): number {
-    const hash = this.hash(key, at, end);
+  findOwner(key: Uint8Array, at: number, end: number, hash = this.hash(key, at, end)): number {
     const { owners } = this;
     let slot = homeOf(hash, owners.length);
     for (let probes = 0; probes < MAX_PROBES; probes++) {

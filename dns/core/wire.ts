@@ -17,7 +17,7 @@ import {
 export const HEADER_OCTETS = 12;
 
 /** OPT without options: root owner, type, class, TTL, length (RFC 6891 section 6.1.2). */
-const OPT_OCTETS = 11;
+export const OPT_OCTETS = 11;
 /** An option's code and length. */
 const OPTION_OCTETS = 4;
 

@@ -49,6 +49,9 @@ const SOA_NUMBERS_OCTETS = 20;
 /** Of a zone that is not served: it is not whole yet, or gone. */
 const NO_SOA: RRset = { type: TYPE.SOA, ttl: 0, rdatas: [] };
 
+/** Told of names that come and go: that exist, that have data, that are delegated to others. */
+export type Watch = (what: "name" | "data" | "cut", name: Name, by: 1 | -1) => void;
+
 export class Zone implements ZoneView {
   readonly origin: Name;
   readonly #entries = new Map<Name, Entry>();
@@ -58,8 +61,11 @@ export class Zone implements ZoneView {
   #cuts = 0;
   #rrsets = 0;
 
-  constructor(origin: Name) {
+  readonly #watch: Watch | undefined;
+
+  constructor(origin: Name, watch?: Watch) {
     this.origin = origin;
+    this.#watch = watch;
     this.#entries.set(origin, { rrsets: new Map(), children: 0 });
   }
 
@@ -118,7 +124,12 @@ export class Zone implements ZoneView {
     const had = this.node(name)?.has(type) ?? false;
     const more = Number(rrset !== undefined) - Number(had);
     this.#rrsets += more;
-    if (type === TYPE.NS && name !== this.origin) this.#cuts += more;
+    const isCut = type === TYPE.NS && name !== this.origin;
+    if (isCut) this.#cuts += more;
+    if (more === 1 || more === -1) {
+      this.#watch?.("data", name, more);
+      if (isCut) this.#watch?.("cut", name, more);
+    }
     if (rrset) this.#ensure(name).rrsets.set(type, rrset);
     else this.#entries.get(name)?.rrsets.delete(type);
     if (!rrset) this.#prune(name);
@@ -130,6 +141,7 @@ export class Zone implements ZoneView {
     if (known) return known;
     const entry: Entry = { rrsets: new Map(), children: 0 };
     this.#entries.set(name, entry);
+    this.#watch?.("name", name, 1);
     this.#ensure(parentOf(name)).children++;
     return entry;
   }
@@ -140,6 +152,7 @@ export class Zone implements ZoneView {
       const entry = this.#entries.get(at);
       if (!entry || entry.rrsets.size > 0 || entry.children > 0) return;
       this.#entries.delete(at);
+      this.#watch?.("name", at, -1);
       this.#entries.get(parentOf(at))!.children--;
     }
   }

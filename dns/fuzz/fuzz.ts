@@ -2,10 +2,12 @@
 import { decode } from "../conformance/message";
 import { ZONES } from "../conformance/zones";
 import { addressOctets } from "../core/address";
-import { Catalog, type Change } from "../core/catalog";
+import { Catalog, type CatalogOptions, type Change } from "../core/catalog";
 import { RCODE, typeCode } from "../core/codes";
+import { FastPath, NOT_MINE } from "../core/fast";
 import type { RateLimiter } from "../core/rate-limit";
 import {
+  type Asker,
   MAX_TCP_OCTETS,
   MAX_UDP_OCTETS,
   type Outcome,
@@ -27,14 +29,55 @@ export interface Fuzzed {
 
 /** The suite's zones, which hold a case of everything. */
 export function fuzzedServer(limiter?: RateLimiter): Server {
-  const catalog = new Catalog({
-    platformZone: "repl.test",
-    validationZone: "wire.test",
-    hashKey: [1, 2],
-  });
-  catalog.apply({ changes: Object.entries(ZONES).flatMap(changesOf), seq: 0 });
+  const zones = catalogOf({ platformZone: "repl.test", validationZone: "wire.test" }, ZONES);
   const secrets = [new Uint8Array(16)];
-  return { zones: catalog, identity: "fuzzed", secrets, limiter };
+  return { zones, identity: "fuzzed", secrets, limiter };
+}
+
+function catalogOf(
+  options: CatalogOptions,
+  zones: Readonly<Record<string, readonly string[]>>,
+): Catalog {
+  const catalog = new Catalog({ ...options, hashKey: [1, 2] });
+  catalog.apply({ changes: Object.entries(zones).flatMap(changesOf), seq: 0 });
+  return catalog;
+}
+
+/** Both ways to answer, where the suite's own zone is that of repls, and has not much more. */
+class Both {
+  readonly #server: Server;
+  readonly #fast: FastPath;
+  readonly #out = { fast: Buffer.alloc(MAX_TCP_OCTETS), whole: Buffer.alloc(MAX_TCP_OCTETS) };
+  /** Packets that the fast path answered. */
+  fast = 0;
+
+  constructor() {
+    const few = ZONES["wire.test"]!.slice(0, 3);
+    const options = { platformZone: "wire.test", validationZone: "v.example" };
+    const zones = catalogOf(options, { ...ZONES, "wire.test": few });
+    const owners = ["a", "b", "none", "text", "nothing"];
+    const repls = owners.map((owner): Change => {
+      return { kind: "repl", id: owner, name: "x", owner, clusterId: "c", generation: 1 };
+    });
+    const cluster: Change = { kind: "cluster", id: "c", ingress: ["192.0.2.1", "2001:db8::1"] };
+    zones.apply({ changes: [cluster, ...repls], seq: 1 });
+    this.#server = { zones, identity: "fuzzed", secrets: [], limiter: undefined };
+    this.#fast = new FastPath(zones, undefined);
+  }
+
+  check(packet: Buffer, asker: Asker): void {
+    const { fast, whole } = this.#out;
+    const isUdp = asker.transport === "udp";
+    const { address, nowMs } = asker;
+    const arrival = { isUdp, address, nowMs };
+    const length = this.#fast.answer(packet, 0, packet.length, fast, 0, arrival);
+    if (length === NOT_MINE) return;
+    this.fast++;
+    const expected = respond(this.#server, packet, asker, whole).length;
+    if (whole.compare(fast, 0, length, 0, expected) !== 0) {
+      throw new Error("the fast path says something else");
+    }
+  }
 }
 
 function changesOf([zone, records]: readonly [string, readonly string[]]): Change[] {
@@ -71,6 +114,7 @@ export function fuzz(server: Server, { seed, packets, onPacket }: FuzzOptions): 
   const random = randomOf(seed);
   const out = { udp: new Uint8Array(MAX_UDP_OCTETS), tcp: new Uint8Array(MAX_TCP_OCTETS) };
   const outcomes: Record<string, number> = {};
+  const both = new Both();
   for (let index = 0; index < packets; index++) {
     const packet = nextPacket(random);
     const transport: Transport = random() < 0.8 ? "udp" : "tcp";
@@ -82,13 +126,14 @@ export function fuzz(server: Server, { seed, packets, onPacket }: FuzzOptions): 
       const { length, rcode } = onPacket ? timed(once, index, onPacket) : once();
       const outcome = length === 0 ? "silence" : String(rcode);
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      both.check(packet, asker);
       check(packet, Buffer.from(out[transport].buffer, 0, length), transport);
     } catch (error) {
       const reason = (error as Error).message;
       return { outcomes, broken: { index, packet: packet.toString("hex"), reason } };
     }
   }
-  return { outcomes, broken: undefined };
+  return { outcomes: { ...outcomes, fast: both.fast }, broken: undefined };
 }
 
 /** What takes longer at first is tried again. */
