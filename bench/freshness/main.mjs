@@ -124,7 +124,7 @@ async function measure(options, folder, all) {
   // What stays still is not changed, but has its numbers; new names get those behind them.
   const history = new History(MOVING + STILL);
   const askers = listening.map(() => new Asker(new Watch(history), hostOf));
-  await Promise.all(askers.map((asker, at) => asker.start(listening[at])));
+  await Promise.all(askers.map((asker, at) => asker.start(listening[at], MOVING + STILL - 1)));
   const notified = [];
   await sql.listen("placement_log", (seq) => notified.push([Number(seq), performance.now()]));
   const processes = [
