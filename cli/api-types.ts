@@ -130,6 +130,11 @@ export interface ProxyInstance {
 export interface DnsInstance {
   readonly instanceId: string;
   readonly seq: number;
+  /** Since it last knew that it answers all of the log; null: not since its start. */
+  readonly logAgeSeconds: number | null;
+  /** False when it was not heard of for ten seconds. */
+  readonly alive: boolean;
+  readonly seenSecondsAgo: number;
   readonly listening: readonly string[];
   readonly queries: number;
 }

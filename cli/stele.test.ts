@@ -27,6 +27,16 @@ const hello: Repl = {
   createdAt: "2026-01-01T00:00:00.000Z",
   host: "hello.demo.repl.test",
 };
+const nameServer = (instanceId: string, more: object) => ({
+  instanceId,
+  seq: 9,
+  listening: [],
+  queries: 0,
+  logAgeSeconds: null,
+  alive: true,
+  seenSecondsAgo: 0,
+  ...more,
+});
 const cluster = (id: string, ingress: string, repls: number) => ({
   id,
   state: "active",
@@ -128,7 +138,10 @@ const answers: Record<string, unknown> = {
   "GET /v1/containers": { items: [container] },
   "GET /v1/proxies": { items: [proxy] },
   "GET /v1/dns/instances": {
-    items: [{ instanceId: "d1", seq: 9, listening: ["127.0.0.1:5300"], queries: 77 }],
+    items: [
+      nameServer("d1", { listening: ["127.0.0.1:5300"], queries: 77, logAgeSeconds: 1.6 }),
+      nameServer("d2", { alive: false, seenSecondsAgo: 31.2 }),
+    ],
   },
   "GET /v1/dns/queries": {
     items: [

@@ -69,16 +69,18 @@ function render({ paint }: Context, now: Status): string {
       ]),
     ),
     table(
-      ["NAME SERVER", "LISTENS", ">QUERIES", ">LOG"],
-      now.nameServers.map(({ instanceId, listening, queries, seq }) => [
+      ["NAME SERVER", "LISTENS", ">QUERIES", ">LOG", ">AGE"],
+      now.nameServers.map(({ instanceId, listening, queries, seq, logAgeSeconds }) => [
         instanceId,
         listening.join(" "),
         String(queries),
         String(seq),
+        logAgeSeconds === null ? "unknown" : `${Math.round(logAgeSeconds)} s`,
       ]),
     ),
   ];
   parts.push(...refusedLines(paint, now.proxies), ...unreachableLines(paint, now.unreachable));
+  parts.push(...silentLines(paint, now.nameServers));
   if (now.moving.length > 0) {
     const rows = now.moving.map(({ id, from, to, mode, phase }) => [
       id,
@@ -98,6 +100,16 @@ function refusedLines(paint: Palette, proxies: readonly ProxyInstance[]): string
     .map(({ clusterId, holdsRefused }) =>
       paint.yellow(
         `${clusterId} has answered 503 to ${count(holdsRefused, "request")}: too many were held`,
+      ),
+    );
+}
+
+function silentLines(paint: Palette, nameServers: readonly DnsInstance[]): string[] {
+  return nameServers
+    .filter(({ alive }) => !alive)
+    .map(({ instanceId, seenSecondsAgo }) =>
+      paint.yellow(
+        `name server ${instanceId} has not been heard of for ${Math.round(seenSecondsAgo)} s`,
       ),
     );
 }
