@@ -19,7 +19,7 @@ const IPV4_OCTETS = 4;
 export class Asker {
   #socket = createSocket({ type: "udp4" });
   /** By id: a server that is late answers what was asked anew meanwhile. */
-  #asked = new Array(IDS);
+  #asked = [];
   #lastAt = 0;
   #isWaiting = false;
   #id = 0;
