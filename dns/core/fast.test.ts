@@ -181,6 +181,9 @@ class Both {
     const length = this.#fast.answer(octets, 0, octets.length, around, 7, arrival);
     const place = Buffer.alloc(2 * size, 0xff);
     octets.copy(place, 5);
+    // What is expected, or comes otherwise, makes no difference.
+    this.#inPlace.expect(place, 5, 5 + octets.length);
+    if (this.#nowMs % 3 === 0) this.#inPlace.bringNear();
     const again = this.#inPlace.answer(place, 5, 5 + octets.length, place, 5, arrival);
     expect(again).toBe(length);
     if (length === NOT_MINE) return undefined;

@@ -13,7 +13,7 @@ import { NegativeSoa } from "./negative-soa";
 import { RECORD_OCTETS } from "./platform";
 import type { RateLimiter, Verdict } from "./rate-limit";
 import { MAX_TCP_OCTETS, MAX_UDP_OCTETS, MIN_UDP_OCTETS } from "./respond";
-import type { Table } from "./table";
+import { MAX_NEAR, type Table } from "./table";
 import { HEADER_OCTETS, OPT_OCTETS } from "./wire";
 import type { RRset } from "./zone";
 
@@ -64,6 +64,9 @@ export class FastPath {
   #last = 0;
   /** Name and owner that share a label, each behind its length. */
   readonly #parted = new Uint8Array(MAX_LABEL_OCTETS + 1);
+  readonly #hashes = new Int32Array(MAX_NEAR);
+  readonly #isById = new Uint8Array(MAX_NEAR);
+  #expected = 0;
   /** Octets of the query up to its OPT. */
   #octets = 0;
   #hasOpt = false;
@@ -124,6 +127,31 @@ export class FastPath {
     if (answers > 0) length += copy(records, out, at + length);
     if (authorities > 0) length += this.#putSoa(soa!, out, at + length);
     return this.#hasOpt ? this.#putOpt(out, at, length) : length;
+  }
+
+  /**
+   * Told of each of up to MAX_NEAR queries before they are answered: `bringNear` then has what they
+   * ask for come from memory together, which takes hardly longer than one after the other does for one.
+   */
+  expect(query: Uint8Array, start: number, end: number): void {
+    if (this.#expected === MAX_NEAR || !this.#read(query, start, end) || !this.#isBelowOrigin())
+      return;
+    const { table } = this.#catalog.platform;
+    const name = this.#name;
+    const first = 1 + name[0]!;
+    const isById = this.#last === first && isId(name, first);
+    const parted = this.#last === 0 ? this.#part() : 0;
+    const hash =
+      parted > 0
+        ? table.hash(this.#parted, 0, parted)
+        : table.hash(name, 0, isById ? first : this.#depth);
+    this.#hashes[this.#expected] = hash;
+    this.#isById[this.#expected++] = isById ? 1 : 0;
+  }
+
+  bringNear(): void {
+    this.#catalog.platform.table.bringNear(this.#hashes, this.#isById, this.#expected);
+    this.#expected = 0;
   }
 
   /** Read a plain query with a question in class IN, and perhaps an OPT without options. */
@@ -213,16 +241,24 @@ export class FastPath {
     const name = this.#name;
     const depth = this.#depth;
     if (isId(name, 0) || table.findOwner(name, 0, depth, hash) >= 0) return EMPTY;
+    const end = this.#part();
+    return end === 0 ? NOBODY : table.findName(this.#parted, 0, end);
+  }
+
+  /** Part the first label into name and owner; where they end, or 0 when it is not of both. */
+  #part(): number {
+    const name = this.#name;
+    const depth = this.#depth;
     let at = 1;
     while (at < depth - 1 && !(name[at] === HYPHEN && name[at + 1] === HYPHEN)) at++;
     const owner = depth - at - 2;
-    if (at === 1 || owner <= 0) return NOBODY;
+    if (at === 1 || owner <= 0) return 0;
     const parted = this.#parted;
     parted[0] = at - 1;
     for (let here = 1; here < at; here++) parted[here] = name[here]!;
     parted[at] = owner;
     for (let here = at + 2; here < depth; here++) parted[here - 1] = name[here]!;
-    return table.findName(parted, 0, depth - 1);
+    return depth - 1;
   }
 
   #soaOf(rrset: RRset): NegativeSoa | undefined {

@@ -70,6 +70,11 @@ export const slotOf = (hash: number, index: number): number => (hash << 24) | (i
 
 const INDEX = 0xffffff;
 
+/** So many are brought near at once. */
+export const MAX_NEAR = 64;
+/** Most are found within so many; the others are found later. */
+const NEAR_PROBES = 8;
+
 /** A reader of the table. Keys are labels as in a wire name, folded: each behind its length. */
 export class Table {
   #buffers: TableBuffers;
@@ -81,6 +86,7 @@ export class Table {
   protected repls!: Int32Array;
   protected ownerRecords!: Int32Array;
   protected arena!: Uint8Array;
+  readonly #near = new Int32Array(MAX_NEAR);
 
   constructor(buffers: TableBuffers) {
     this.#buffers = buffers;
@@ -168,6 +174,46 @@ export class Table {
       if (++slot === owners.length) slot = 0;
     }
     return -1;
+  }
+
+  /**
+   * Have what leads to some repls near: `hashes` of their ids or names, of which nothing is told.
+   * Each step waits for memory, and the processor waits for all of a step at once.
+   */
+  bringNear(hashes: Int32Array, isById: Uint8Array, count: number): void {
+    const { ids, names, repls, arena, ownerRecords } = this;
+    const found = this.#near;
+    let seen = 0;
+    for (let at = 0; at < count; at++) {
+      const slots = isById[at] === 1 ? ids : names;
+      found[at] = slots[homeOf(hashes[at]! >>> 0, slots.length)]!;
+    }
+    for (let at = 0; at < count; at++) {
+      const hash = hashes[at]!;
+      const slots = isById[at] === 1 ? ids : names;
+      let slot = homeOf(hash >>> 0, slots.length);
+      let index = 0;
+      for (let probes = 0; probes < NEAR_PROBES && slots[slot] !== FREE; probes++) {
+        const here = slots[slot]!;
+        if (((here >>> 24) ^ hash) << 24 === 0 && here !== TAKEN_ONCE) {
+          index = (here & INDEX) - 1;
+          break;
+        }
+        if (++slot === slots.length) slot = 0;
+      }
+      found[at] = index * FIELDS;
+    }
+    for (let at = 0; at < count; at++) seen ^= repls[found[at]!]!;
+    for (let at = 0; at < count; at++) {
+      const record = found[at]!;
+      const owner = repls[record + OWNER]! & ~UNNAMED;
+      seen ^= arena[repls[record + LABELS_AT]!]!;
+      found[at] = owner * OWNER_FIELDS + OWNER_LABEL_AT;
+    }
+    for (let at = 0; at < count; at++) found[at] = ownerRecords[found[at]!]!;
+    for (let at = 0; at < count; at++) seen ^= arena[found[at]!]!;
+    // What nobody uses might not be read.
+    found[0] = seen;
   }
 
   #isSame(label: number, key: Uint8Array, at: number, end: number): boolean {
