@@ -48,6 +48,8 @@ export async function renderMetrics(): Promise<string> {
     workers: answerer.threads,
     workerDeaths: own.workerDeaths,
     repls: catalog.platform.size,
+    tableOctets: catalog.platform.table.octets,
+    tableCapacity: catalog.platform.table.capacity,
     zones: catalog.zones.map((zone) => ({ ...zone, name: formatName(zone.name) })),
     seq,
     revision,

@@ -34,6 +34,8 @@ function facts(): Facts {
     workers: 1,
     workerDeaths: 2,
     repls: 7,
+    tableOctets: 4096,
+    tableCapacity: 100,
     zones: Array.from({ length: 150 }, (_, index) => zone(index)),
     seq: 12,
     revision: 34,

@@ -18,6 +18,9 @@ export interface Facts {
   readonly workers: number;
   readonly workerDeaths: number;
   readonly repls: number;
+  /** What the table of repls takes, and how many it has room for before it grows. */
+  readonly tableOctets: number;
+  readonly tableCapacity: number;
   readonly zones: readonly ZoneFacts[];
   /** Sequence of the placement log, and revision of the zones, that answers show. */
   readonly seq: number;
@@ -157,11 +160,13 @@ function streams(totals: Totals): Family[] {
   ];
 }
 
-function holding({ repls, zones }: Facts): Family[] {
+function holding({ repls, tableOctets, tableCapacity, zones }: Facts): Family[] {
   const shown = zones.slice(0, MAX_ZONES);
   const rrsets = zones.reduce((sum, zone) => sum + zone.rrsets, 0);
   return [
     gauge("repls", "Repls whose names are answered", one(repls)),
+    gauge("table_bytes", "Memory of the table of repls, shared by all threads", one(tableOctets)),
+    gauge("table_capacity", "Repls that the table has room for", one(tableCapacity)),
     gauge("zones", "Zones that are served", one(zones.length)),
     gauge("rrsets", "RRsets of all zones, without what follows from repls", one(rrsets)),
     gauge(

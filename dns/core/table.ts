@@ -104,6 +104,11 @@ export class Table {
     return all.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
+  /** Repls that it has room for. */
+  get capacity(): number {
+    return this.repls.length / FIELDS;
+  }
+
   /** Read from these from now on. */
   adopt(buffers: TableBuffers): void {
     this.#buffers = buffers;
