@@ -4,7 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import { Catalog } from "./core/catalog";
 import { Counters, DROP, OVER, type Over } from "./core/counters";
 import { type Arrival, FastPath, NOT_MINE } from "./core/fast";
-import { loggedQuery, Sampler } from "./core/query-log";
+import { loggedQuery, Sampler, type Seen } from "./core/query-log";
 import { RateLimiter } from "./core/rate-limit";
 import { type Asker, type Outcome, respond, type Server } from "./core/respond";
 import { typeAsked } from "./core/tsig";
@@ -24,7 +24,7 @@ export class Answering {
   readonly #main: MessagePort;
   /** Nothing when no query is logged. */
   readonly #logged: Sampler | undefined;
-  /** The query at hand is logged: it takes the long way. */
+  /** The query at hand is logged, and was not plain. */
   #isLogged = false;
   readonly #fast: FastPath;
   readonly #arrival: { -readonly [key in keyof Arrival]: Arrival[key] } = {
@@ -108,7 +108,7 @@ export class Answering {
     at: number,
   ): number {
     this.#isLogged = this.#logged?.isNext() ?? false;
-    if (this.#isLogged) return NOT_MINE;
+    const startedAt = this.#isLogged ? performance.now() : 0;
     const arrival = this.#arrival;
     arrival.isUdp = over === OVER.UDP;
     arrival.address = address;
@@ -117,6 +117,14 @@ export class Answering {
     if (length === NOT_MINE) return NOT_MINE;
     const { type, rcode, verdict } = this.#fast;
     this.counters.fast(over, type, rcode, verdict);
+    if (this.#isLogged) {
+      const microseconds = (performance.now() - startedAt) * 1000;
+      const isTruncated = verdict === "slip";
+      const outcome = { length, rcode, type, isTruncated, verdict, ttlSeconds: 0 };
+      // The question stays where it is, also when the answer takes the query's place.
+      const query = octets.subarray(start, end);
+      this.#log({ over, query, address, outcome, microseconds, isFast: true });
+    }
     return length;
   }
 
@@ -130,14 +138,15 @@ export class Answering {
   }
 
   /** The line goes to the main thread, or nowhere when that has too many to write. */
+  #log(seen: Seen): void {
+    if (this.counters.mayLog()) this.tell({ kind: "logged", query: loggedQuery(seen) });
+  }
+
   #respondAndLog(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
     const startedAt = performance.now();
     const outcome = this.#respond(over, query, address, out);
     const microseconds = (performance.now() - startedAt) * 1000;
-    if (this.counters.mayLog()) {
-      const seen = { over, query, address, outcome, microseconds, isFast: false };
-      this.tell({ kind: "logged", query: loggedQuery(seen) });
-    }
+    this.#log({ over, query, address, outcome, microseconds, isFast: false });
     return outcome;
   }
 

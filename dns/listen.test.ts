@@ -206,6 +206,9 @@ describeUdpModes((mode) => {
       const line = { name: "h1.id.repl.test", type: "TXT", rcode: "NOERROR", limited: null };
       const expected = { transport: "udp", client: "127.0.0.0/24", ...line };
       await expect.poll(() => logged).toContainEqual(expect.objectContaining(expected));
+      await overUdp(query("Hello.demo.repl.test", "A"));
+      const plain = { name: "Hello.demo.repl.test", type: "A", octets: 54, path: "fast" };
+      await expect.poll(() => logged).toContainEqual(expect.objectContaining(plain));
       await expect.poll(() => answerer.totals.logged).toBe(logged.length);
     });
 
