@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { load } from "../runtime/load.mjs";
 import { firstAnswer } from "./dns/load.mjs";
 import { ZONE } from "./dns/names.mjs";
-import { family, freePort, memoryOf, startServer } from "./dns/place.mjs";
+import { ANY_CORE, family, freePort, memoryOf, startServer } from "./dns/place.mjs";
 import { prepareStele } from "./dns/stele.mjs";
 
 const READY_MS = 600_000;
@@ -68,18 +68,19 @@ function logged(said, message) {
 
 /** A process until its first right answer, where that time went, and what it then holds. */
 async function startOnce(stele, folder) {
-  const [port, apiPort] = [await freePort(), await freePort()];
-  const { command, env, cwd } = stele.command({ folder, port, apiPort });
+  const [port, apiPort, metricsPort] = [await freePort(), await freePort(), await freePort()];
+  const ports = { port, apiPort, metricsPort };
+  const { command, env, cwd } = stele.command({ folder, ...ports, settings: {} });
   const at = Date.now();
   const startedAt = performance.now();
-  const server = startServer(command, { cwd, env: { ...process.env, ...env } });
+  const server = startServer(command, { core: ANY_CORE, cwd, env: { ...process.env, ...env } });
   try {
     await firstAnswer({ ...server, port }, READY_MS);
     const firstMs = performance.now() - startedAt;
     const cpuMs = processorOf(server.pid);
     const loaded = logged(server.said(), "the names are loaded");
     const file = env.STELE_DNS_SNAPSHOT;
-    while (!existsSync(file)) await sleep(LOOK_EVERY_MS);
+    while (!existsSync(file) && server.isRunning()) await sleep(LOOK_EVERY_MS);
     await sleep(SETTLED_MS);
     const memory = memoryOf(family(server.pid));
     const bootMs = loaded.at - loaded.ms - at;

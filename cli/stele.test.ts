@@ -557,6 +557,7 @@ describe("names", () => {
     [["repl.test"], "@", "repl.test", "@"],
     [["repl.test"], "repl.test.", "repl.test", "@"],
     [["repl.test", "a.repl.test"], "x.a.repl.test", "a.repl.test", "x"],
+    [["xn--bcher-kva.test", "test"], "W.B\u00fccher.test", "xn--bcher-kva.test", "w"],
   ])("in %j, %s is in %s as %s", (zones, text, zone, name) => {
     expect(placeIn(zones, text)).toEqual({ zone, name });
   });

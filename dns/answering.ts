@@ -65,15 +65,19 @@ export class Answering {
     );
   }
 
-  /** To be called before each answer within a chunk: takes what changed. */
-  follow(): void {
-    this.#follower.catchUp();
-  }
-
   /** To be called before what follows is answered: takes what changed, and the time. */
   catchUp(): void {
     this.#follower.catchUp();
     this.#nowMs = Date.now();
+  }
+
+  /** When what follows began, if the time that it takes is counted. */
+  begin(): number | undefined {
+    return this.counters.isSampled() ? performance.now() : undefined;
+  }
+
+  end(begunAt: number | undefined): void {
+    if (begunAt !== undefined) this.counters.took((performance.now() - begunAt) * 1000);
   }
 
   /** Send a signed message to the main thread, unless it is one too many. */
@@ -154,15 +158,6 @@ export class Answering {
     const asker: Asker = { transport: TRANSPORT[over], address, nowMs: this.#nowMs };
     const outcome = respond(this.#server, query, asker, out);
     this.counters.outcome(over, query.length, outcome);
-    return outcome;
-  }
-
-  /** The same for one that came alone; how long some of them take is counted too. */
-  respondOne(over: Over, query: Uint8Array, address: Uint8Array, out: Uint8Array): Outcome {
-    if (!this.counters.isSampled()) return this.respond(over, query, address, out);
-    const startedAt = performance.now();
-    const outcome = this.respond(over, query, address, out);
-    this.counters.took((performance.now() - startedAt) * 1000);
     return outcome;
   }
 }

@@ -2,7 +2,7 @@
 import { APIError, api } from "encore.dev/api";
 import type { Max, MaxLen, Min } from "encore.dev/validate";
 
-import { need, needDone } from "./checks";
+import { need, needDone, toAscii } from "./checks";
 import { CHALLENGE_LABEL } from "./core/view";
 import { firstLabel, fold, formatName, parseName } from "./core/names";
 import { faultOfChallengeValue } from "./core/rules";
@@ -92,7 +92,7 @@ async function answeredEverywhere(revision: number, waitMs = WAIT_MS): Promise<O
 }
 
 async function challengePlace(what: string, text: string): Promise<{ zone: string; name: string }> {
-  const name = fold(need(what, parseName(text)));
+  const name = fold(need(what, parseName(toAscii(text))));
   if (firstLabel(name) !== CHALLENGE_LABEL) {
     throw APIError.invalidArgument(
       `Cannot ${what}: the name must begin with "${CHALLENGE_LABEL}" (RFC 8555 8.4)`,

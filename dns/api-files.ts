@@ -3,7 +3,7 @@ import { APIError, api } from "encore.dev/api";
 import type { MaxLen, MinLen } from "encore.dev/validate";
 
 import { changeZone } from "./changes";
-import { need, needDone } from "./checks";
+import { need, needDone, toAscii } from "./checks";
 import type { Draft, Row } from "./core/draft";
 import { formatZoneFile, readZoneFile, type ZoneFile } from "./core/master-file";
 import { fold, formatName, type Name, parseName } from "./core/names";
@@ -47,7 +47,7 @@ export interface Imported {
 export const exportZone = api(
   { expose: true, auth: true, method: "GET", path: "/v1/dns/zones/:zone/file" },
   async ({ zone: text }: ZoneRequest): Promise<ZoneFileText> => {
-    const zone = need("export the zone", readZoneName(text));
+    const zone = need("export the zone", readZoneName(toAscii(text)));
     const name = formatName(zone);
     const data = await store.readZone(name);
     if (!data) throw APIError.notFound(`No zone "${name}"`);
@@ -70,7 +70,7 @@ export const importZone = api(
   },
   async ({ zone: text, text: content, dryRun }: ImportRequest): Promise<Imported> => {
     const what = `import the zone "${text}"`;
-    const zone = need(what, readZoneName(text));
+    const zone = need(what, readZoneName(toAscii(text)));
     const file = readZoneFile(zone, content);
     if (!file.ok) {
       const { line, column, reason } = file;

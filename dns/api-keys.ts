@@ -5,7 +5,7 @@ import { APIError, api } from "encore.dev/api";
 import type { MaxLen } from "encore.dev/validate";
 
 import { address as readAddress } from "../shared/settings";
-import { need } from "./checks";
+import { need, toAscii } from "./checks";
 import { typeName } from "./core/codes";
 import { fold, formatName, parseName } from "./core/names";
 import { faultOfPattern } from "./core/policy";
@@ -101,7 +101,8 @@ function readSecret(what: string, algorithm: Algorithm, text: string | undefined
   );
 }
 
-const readZone = (what: string, text: string): string => formatName(need(what, readZoneName(text)));
+const readZone = (what: string, text: string): string =>
+  formatName(need(what, readZoneName(toAscii(text))));
 
 function readPattern(what: string, pattern: string): string {
   const fault = faultOfPattern(pattern);

@@ -2,7 +2,7 @@
 import { api } from "encore.dev/api";
 
 import { refusal } from "./changes";
-import { need, needDone } from "./checks";
+import { need, needDone, toAscii } from "./checks";
 import { TYPE, typeName } from "./core/codes";
 import { targetsOf } from "./core/draft";
 import { fold, formatName, isWithin, type Name, parseName } from "./core/names";
@@ -25,7 +25,7 @@ export const deleteZone = api(
   { expose: true, auth: true, method: "DELETE", path: "/v1/dns/zones/:zone" },
   async ({ zone: text }: ZoneRequest): Promise<void> => {
     const what = `delete the zone "${text}"`;
-    const zone = need(what, readZoneName(text));
+    const zone = need(what, readZoneName(toAscii(text)));
     const judge = (pointers: readonly store.PointerRow[]): Refusal | undefined => {
       const fault =
         faultOfUse(zone) ?? pointers.map((row) => faultOfPointer(zone, row)).find(isFault);

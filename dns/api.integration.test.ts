@@ -163,6 +163,21 @@ describe("RRsets", () => {
     await expect(dns.deleteRrset(apexNs)).rejects.toThrow(/must have its NS/);
   });
 
+  it("may be at names in letters of any language", async () => {
+    expect((await dns.putZone({ zone: "b\u00fccher.test" })).name).toBe("xn--bcher-kva.test");
+    const at = async (name: string): Promise<string> => {
+      const zone = "B\u00dcCHER.test";
+      return (await dns.putRrset({ zone, name, type: "TXT", ttl: 60, values: ["x"] })).name;
+    };
+    expect(await at("\u00fc")).toBe("xn--tda.xn--bcher-kva.test");
+    expect(await at("*.\u00fc")).toBe("*.xn--tda.xn--bcher-kva.test");
+    expect(await at("_dmarc.\u00fc.b\u00fccher.test.")).toBe("_dmarc.xn--tda.xn--bcher-kva.test");
+    // The name of a service is UTF-8, which has to be written out.
+    await expect(at("\u00fc._http._tcp")).rejects.toThrow(/escaped as/);
+    expect(await at("\\195\\188._http._tcp")).toBe("\\195\\188._http._tcp.xn--bcher-kva.test");
+    await ending.deleteZone({ zone: "b\u00fccher.test" });
+  });
+
   it("need their zone", async () => {
     const put = dns.putRrset({
       zone: "no.test",

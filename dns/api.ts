@@ -3,7 +3,7 @@ import type { MaxLen } from "encore.dev/validate";
 
 import { untilDrained } from "../shared/hosting";
 import { changeZone, scopeOf } from "./changes";
-import { need, needDone } from "./checks";
+import { need, needDone, toAscii } from "./checks";
 import { TYPE, typeName } from "./core/codes";
 import type { Draft, Records } from "./core/draft";
 import { formatName, type Name } from "./core/names";
@@ -68,7 +68,7 @@ interface PutRrsetRequest {
 export const putZone = api(
   { expose: true, auth: true, method: "PUT", path: "/v1/dns/zones/:zone" },
   async ({ zone }: ZoneRequest): Promise<Zone> => {
-    const name = formatName(need("make the zone", readZoneName(zone)));
+    const name = formatName(need("make the zone", readZoneName(toAscii(zone))));
     await zones().reach(await store.putZone(zoneSeed(name)));
     return requireZone(name);
   },
@@ -105,8 +105,8 @@ function readTarget(
   what: string,
   { zone: zoneText, name: nameText, type: typeText }: RrsetRequest,
 ) {
-  const zone = need(what, readZoneName(zoneText));
-  const name = need(what, readOwnerName(zone, nameText));
+  const zone = need(what, readZoneName(toAscii(zoneText)));
+  const name = need(what, readOwnerName(zone, toAscii(nameText)));
   const type = need(what, readType(typeText));
   const key = { zone: formatName(zone), name: formatName(name), type };
   return { zone, name, type, key } satisfies Target;
@@ -153,7 +153,7 @@ async function change(
 export const listRrsets = api(
   { expose: true, auth: true, method: "GET", path: "/v1/dns/zones/:zone/rrsets" },
   async ({ zone }: ZoneRequest): Promise<RrsetList> => {
-    const name = formatName(need("list the records", readZoneName(zone)));
+    const name = formatName(need("list the records", readZoneName(toAscii(zone))));
     if (!(await store.zoneExists(name))) throw APIError.notFound(`No zone "${name}"`);
     return { items: (await store.listRrsets(name)).map(toRrset) };
   },

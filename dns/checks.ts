@@ -1,4 +1,6 @@
 /** What endpoints do with what they are given: read it, or refuse it as the caller's mistake. */
+import { domainToASCII } from "node:url";
+
 import { APIError } from "encore.dev/api";
 
 import { TYPE } from "./core/codes";
@@ -7,6 +9,22 @@ import { labelsOf, type Name, type Parsed } from "./core/names";
 import { instance } from "./instance";
 import { config } from "./settings";
 import type { Refusal } from "./store";
+
+const UNICODE = /\P{ASCII}/u;
+
+/**
+ * Letters of any language are A-labels on the wire (RFC 5891, UTS 46). In front of a label with an
+ * underscore they stay, and are refused: names of services are UTF-8 (RFC 6763 section 4.1.1).
+ */
+export function toAscii(name: string): string {
+  if (!UNICODE.test(name)) return name;
+  const labels = name.split(".");
+  const host = labels.findLastIndex((label) => label.startsWith("_")) + 1;
+  const converted = labels.map((label, index) => {
+    return index >= host && UNICODE.test(label) ? domainToASCII(label) || label : label;
+  });
+  return converted.join(".");
+}
 
 export function need<T>(what: string, read: Parsed<T>): T {
   if (!read.ok) throw APIError.invalidArgument(`Cannot ${what}: ${read.reason}`);

@@ -27,12 +27,13 @@ const states: EncryptedState[] = [];
 const server = fuzzedServer();
 const counter = new Counters(newCounterBuffer());
 const asker = { address: addressOctets("127.0.0.1"), nowMs: 0 };
-const nothing = { begin: () => undefined, fast: () => 0, whole: () => 0 };
+const nothing = { begin: () => undefined, end: () => undefined, fast: () => 0, whole: () => 0 };
 const encrypted = new Encrypted(
   { certificate, tls: anyPort, https: anyPort },
   {
     answerTls: {
       begin: () => undefined,
+      end: () => undefined,
       fast: () => NOT_MINE,
       whole: (octets, out) => respond(server, octets, { ...asker, transport: "tcp" }, out).length,
     },

@@ -23,6 +23,8 @@ export interface Certificate {
 export interface AnswerStream {
   /** Called before each chunk. */
   readonly begin: () => void;
+  /** Called after each chunk with an answer. */
+  readonly end: () => void;
   /**
    * Writes the answer to the query from `start` to `end` of `octets` into `out` from `at`, and says
    * its length; 0 for none, NOT_MINE where `whole` is to be asked.
@@ -222,5 +224,6 @@ function answerSome(pending: Buffer, answerTo: AnswerStream, asker: TcpAsker): S
     }
     at = end;
   }
+  if (octets > 0) answerTo.end();
   return { answers: Buffer.from(scratch.subarray(0, octets)), taken: at, isFaulty };
 }

@@ -21,7 +21,7 @@ const MIN_APPENDED_OCTETS = 2 ** 20;
 /** What waits for a disk that does not take it; beyond, the file is written anew. */
 const MAX_WAITING_CHANGES = 50_000;
 /** Made and written at a time: a millisecond's work. */
-const CHUNK_LENGTH = 65_536;
+const CHUNK_LENGTH = 32_768;
 
 /** Everything that is answered, as it is when it is read; it may change while it is. */
 export interface SnapshotSource {

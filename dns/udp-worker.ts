@@ -18,7 +18,6 @@ import { loadKernel } from "./udp/kernel";
 
 const { fd, isV6, ...input } = workerData as UdpInput;
 const answering = new Answering(input, parentPort!);
-const { counters } = answering;
 const datagrams = new Datagrams(loadKernel(), fd, isV6);
 const scratch = new Uint8Array(MAX_UDP_OCTETS);
 
@@ -31,12 +30,12 @@ function turn(): number {
   const count = datagrams.receive(!isClosing || answering.handOff.isBusy);
   answering.catchUp();
   if (count === 0) return 0;
-  const startedAt = counters.isSampled() ? performance.now() : undefined;
+  const begunAt = answering.begin();
   if (count >= FEW) bringNear(count);
   for (let index = 0; index < count; index++) datagrams.setAnswer(index, answer(index));
   datagrams.send(count);
-  counters.batch(count);
-  if (startedAt !== undefined) counters.took((performance.now() - startedAt) * 1000);
+  answering.counters.batch(count);
+  answering.end(begunAt);
   return count;
 }
 

@@ -32,41 +32,47 @@ const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
 function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
   arrived++;
   answering.catchUp();
+  const begunAt = answering.begin();
   const from = addressOctets(address);
-  const quick = answering.fast(OVER.UDP, query, 0, query.length, from, udpScratch, 0);
-  if (quick !== NOT_MINE) return quick === 0 ? undefined : copied(quick);
-  if (isSigned(query)) {
+  let length = answering.fast(OVER.UDP, query, 0, query.length, from, udpScratch, 0);
+  if (length === NOT_MINE && isSigned(query)) {
     const deliver: Deliver = async (messages) => messages.forEach(later);
     answering.give(OVER.UDP, query, address, () => deliver);
     return undefined;
   }
-  const { length } = answering.respondOne(OVER.UDP, query, from, udpScratch);
-  return length === 0 ? undefined : copied(length);
+  if (length === NOT_MINE) ({ length } = answering.respond(OVER.UDP, query, from, udpScratch));
+  answering.end(begunAt);
+  // The kernel may take it later, when the next answer is already written into the scratch.
+  return length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, length));
 }
 
-/** The kernel may take it later, when the next answer is already written into the scratch. */
-const copied = (length: number): Uint8Array => Buffer.from(udpScratch.subarray(0, length));
-
-const answerStream = (over: Over): AnswerStream => ({
-  begin: () => answering.catchUp(),
-  fast(octets, start, end, out, at, asker) {
-    arrived++;
-    answering.follow();
-    return answering.fast(over, octets, start, end, asker.octets, out, at);
-  },
-  whole(query, out, { address, octets, later }) {
-    if (isSigned(query)) {
+function answerStream(over: Over): AnswerStream {
+  let begunAt: number | undefined;
+  return {
+    begin() {
+      answering.catchUp();
+      begunAt = answering.begin();
+    },
+    end: () => answering.end(begunAt),
+    fast(octets, start, end, out, at, asker) {
+      arrived++;
+      return answering.fast(over, octets, start, end, asker.octets, out, at);
+    },
+    whole(query, out, { address, octets, later }) {
+      if (!isSigned(query)) return answering.respond(over, query, octets, out).length;
       answering.give(over, query, address, later);
       return 0;
-    }
-    return answering.respondOne(over, query, octets, out).length;
-  },
-});
+    },
+  };
+}
 
 function answerHttps(query: Uint8Array, out: Uint8Array, address: string): Outcome {
   arrived++;
   answering.catchUp();
-  return answering.respondOne(OVER.HTTPS, query, addressOctets(address), out);
+  const begunAt = answering.begin();
+  const outcome = answering.respond(OVER.HTTPS, query, addressOctets(address), out);
+  answering.end(begunAt);
+  return outcome;
 }
 
 const overTls = new Encrypted(encrypted, {

@@ -11,9 +11,13 @@ const SERVER_TTL_SECONDS = 3_600;
 /** How long a resolver may keep "there is no such name" (RFC 2308 section 4). */
 const NEGATIVE_TTL_SECONDS = 60;
 
+/** DNS-01 values that have ended are in the database for a day; who was away longer reads all anew. */
+const TOO_LONG_AWAY_MS = 12 * 3_600_000;
+
 export class ZoneReader {
   readonly #instance: Pick<Instance, "apply" | "snapshot">;
   readonly #read: typeof store.changesAfter;
+  readonly #nowMs: () => number;
   #revision = 0;
   #levelAt: number | undefined;
   /** Called when answers show a later revision. */
@@ -21,9 +25,14 @@ export class ZoneReader {
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  constructor(into: Pick<Instance, "apply" | "snapshot">, read = store.changesAfter) {
+  constructor(
+    into: Pick<Instance, "apply" | "snapshot">,
+    read = store.changesAfter,
+    nowMs = () => performance.now(),
+  ) {
     this.#instance = into;
     this.#read = read;
+    this.#nowMs = nowMs;
   }
 
   /** Answers show everything up to here. */
@@ -39,7 +48,7 @@ export class ZoneReader {
   /** Whether answers show all of a database that knows this revision. */
   meets(revision: number): boolean {
     const isLevel = revision <= this.#revision;
-    if (isLevel) this.#levelAt = performance.now();
+    if (isLevel) this.#levelAt = this.#nowMs();
     return isLevel;
   }
 
@@ -64,7 +73,7 @@ export class ZoneReader {
       const { changes, revision } = await this.#read(0);
       take(changes);
       this.#revision = revision;
-      this.#levelAt = performance.now();
+      this.#levelAt = this.#nowMs();
       this.onRevision();
     });
     this.#last = read.catch(() => undefined);
@@ -72,11 +81,14 @@ export class ZoneReader {
   }
 
   async #readOnce(): Promise<void> {
-    const { changes, revision } = await this.#read(this.#instance.snapshot.revision);
-    if (changes.length > 0) this.#instance.apply({ changes, seq: 0 });
+    const awayMs = this.#levelAt === undefined ? 0 : this.#nowMs() - this.#levelAt;
+    const isAway = awayMs > TOO_LONG_AWAY_MS;
+    const { changes, revision } = await this.#read(isAway ? 0 : this.#instance.snapshot.revision);
+    if (isAway) this.#instance.apply({ changes, seq: 0, isAllZones: true });
+    else if (changes.length > 0) this.#instance.apply({ changes, seq: 0 });
     const isLater = revision > this.#revision;
     this.#revision = Math.max(this.#revision, revision);
-    this.#levelAt = performance.now();
+    this.#levelAt = this.#nowMs();
     if (isLater) this.onRevision();
   }
 }

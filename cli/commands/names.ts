@@ -1,3 +1,5 @@
+import { domainToUnicode } from "node:url";
+
 import { path } from "../api-client";
 import type { Domain, Items, Rrset, Zone } from "../api-types";
 import { findApp } from "../apps";
@@ -219,14 +221,14 @@ async function placeName(
 /** A whole name goes to the closest zone that ends it; a relative one to the only zone. */
 export function placeIn(zones: readonly string[], name: string): { zone: string; name: string } {
   const bare = name.toLowerCase().replace(/\.$/, "");
+  // A zone may be written in its own letters; the API knows the rest of the name in them too.
   const enclosing = zones
-    .filter((zone) => bare === zone || bare.endsWith(`.${zone}`))
-    .sort((a, b) => b.length - a.length)[0];
+    .flatMap((zone) => [zone, domainToUnicode(zone)].map((form) => ({ zone, form })))
+    .filter(({ form }) => bare === form || bare.endsWith(`.${form}`))
+    .sort((a, b) => b.zone.length - a.zone.length)[0];
   if (enclosing !== undefined) {
-    return {
-      zone: enclosing,
-      name: bare === enclosing ? "@" : bare.slice(0, -enclosing.length - 1),
-    };
+    const { zone, form } = enclosing;
+    return { zone, name: bare === form ? "@" : bare.slice(0, -form.length - 1) };
   }
   const [only] = zones;
   if (only === undefined) throw new Failure("there is no zone", 1, "not_found");

@@ -146,3 +146,69 @@ describe("a memory", () => {
     );
   });
 });
+
+describe("a change", () => {
+  const SOME = 500;
+  const replOf = (number: number, generation = 1): Change => {
+    const [id, owner, clusterId] = [`r${number}`, `o${number % 97}`, `c${generation}`];
+    return { kind: "repl", id, name: `n${number}`, owner, clusterId, generation };
+  };
+
+  function memoryOf(count: number): Memory {
+    const memory = new Memory(options);
+    memory.catalog.platform.expect(count);
+    for (let from = 0; from < count; from += SOME) {
+      const changes = Array.from({ length: SOME }, (_, at) => replOf(from + at));
+      memory.apply({ changes, seq: from });
+    }
+    memory.catalog.platform.settle();
+    return memory;
+  }
+
+  /** Words written into slots and records of the table by the changes, and what others are told. */
+  function work(memory: Memory, changes: readonly Change[]): { stores: number; told: number } {
+    const { store } = Atomics;
+    let [stores, told] = [0, 0];
+    Atomics.store = ((...args: [Int32Array, number, number]) => {
+      stores++;
+      return store(...args);
+    }) as typeof store;
+    try {
+      for (const change of changes) {
+        memory.apply({ changes: [change], seq: 0 }, (news) => {
+          told += news.changes.length + news.clusters.length + (news.table ? 1 : 0);
+        });
+      }
+    } finally {
+      Atomics.store = store;
+    }
+    return { stores, told };
+  }
+
+  it("is one word and no message when a repl moves, among few and among many", () => {
+    const moves = Array.from({ length: SOME }, (_, number) => replOf(number, 2));
+    for (const count of [SOME, 50_000]) {
+      const memory = memoryOf(count);
+      work(memory, [replOf(0, 2)]);
+      expect(work(memory, moves)).toEqual({ stores: SOME, told: 0 });
+    }
+  });
+
+  it("costs as much among many as among few when repls come and go, new tables included", () => {
+    const costOf = (count: number): number => {
+      const memory = memoryOf(count);
+      // As many as there are, so that every kind of rebuilding has its turn.
+      const changes = Array.from({ length: count }, (_, number): Change[] => [
+        replOf(count + number),
+        { kind: "repl_gone", id: `r${number}` },
+      ]).flat();
+      return work(memory, changes).stores / changes.length;
+    };
+    const [few, many] = [costOf(4 * SOME), costOf(30_000)];
+    console.log(
+      `figure: ${few.toFixed(1)} words a change among few, ${many.toFixed(1)} among many`,
+    );
+    expect(many).toBeLessThan(2 * few);
+    expect(many).toBeLessThan(30);
+  });
+});
