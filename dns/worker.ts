@@ -19,6 +19,8 @@ import type { ListenAddress, StreamInput, ToWorker } from "./protocol";
 
 /** Changes that come while nobody asks shall not pile up. */
 const CATCH_UP_EVERY_MS = 100;
+/** About a thousand answers. */
+const SLAB_OCTETS = 64 * 1024;
 
 const { encrypted, ...input } = workerData as StreamInput;
 const answering = new Answering(input, parentPort!);
@@ -27,23 +29,36 @@ const udp: UdpListener[] = [];
 const tcp: TcpListener[] = [];
 /** Messages that came, for the end: who has asked already is answered. */
 let arrived = 0;
-const udpScratch = new Uint8Array(MAX_UDP_OCTETS);
+/** Answers over UDP lie here until the kernel has taken them, which may be later; a full one is left to them. */
+let slab = newSlab();
+let slabAt = 0;
 
 function answerUdp(query: Uint8Array, address: string, later: Later): Uint8Array | undefined {
   arrived++;
   answering.catchUp();
   const begunAt = answering.begin();
+  if (slabAt + MAX_UDP_OCTETS > slab.length) {
+    slab = newSlab();
+    slabAt = 0;
+  }
   const from = addressOctets(address);
-  let length = answering.fast(OVER.UDP, query, 0, query.length, from, udpScratch, 0);
+  let length = answering.fast(OVER.UDP, query, 0, query.length, from, slab, slabAt);
   if (length === NOT_MINE && isSigned(query)) {
     const deliver: Deliver = async (messages) => messages.forEach(later);
     answering.give(OVER.UDP, query, address, () => deliver);
     return undefined;
   }
-  if (length === NOT_MINE) ({ length } = answering.respond(OVER.UDP, query, from, udpScratch));
+  if (length === NOT_MINE) {
+    const out = slab.subarray(slabAt, slabAt + MAX_UDP_OCTETS);
+    ({ length } = answering.respond(OVER.UDP, query, from, out));
+  }
   answering.end(begunAt);
-  // The kernel may take it later, when the next answer is already written into the scratch.
-  return length === 0 ? undefined : Buffer.from(udpScratch.subarray(0, length));
+  slabAt += length;
+  return length === 0 ? undefined : slab.subarray(slabAt - length, slabAt);
+}
+
+function newSlab(): Buffer {
+  return Buffer.allocUnsafeSlow(SLAB_OCTETS);
 }
 
 function answerStream(over: Over): AnswerStream {

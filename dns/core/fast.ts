@@ -279,7 +279,7 @@ export class FastPath {
 
   #verdict({ isUdp, address, nowMs }: Arrival): Verdict {
     const limiter = this.#limiter;
-    if (!limiter || !isUdp) return "answer";
+    if (!limiter || !isUdp || limiter.isExempt(address)) return "answer";
     this.#name[this.#nameOctets] = 0;
     const isMadeUp = this.rcode === RCODE.NXDOMAIN;
     const hash = isMadeUp ? this.#originHash : limiter.hash(this.#name, 0, this.#nameOctets + 1);

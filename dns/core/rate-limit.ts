@@ -65,6 +65,7 @@ export class RateLimiter {
 
   /** Count an answer, and say whether it is sent. */
   take({ address, countedAs, rcode }: Response, nowMs: number): Verdict {
+    if (this.isExempt(address)) return "answer";
     for (let at = 0; at < countedAs.length; at++) this.#name[at] = countedAs.charCodeAt(at);
     return this.takeHashed(address, this.hash(this.#name, 0, countedAs.length), rcode, nowMs);
   }
@@ -74,12 +75,17 @@ export class RateLimiter {
     return halfSipHash(this.#limits.seed, ~this.#limits.seed, name, at, end);
   }
 
-  /** The same for a name whose hash is known. */
-  takeHashed(address: Uint8Array, nameHash: number, rcode: number, nowMs: number): Verdict {
+  /** Whether all answers to an asker are sent. */
+  isExempt(address: Uint8Array): boolean {
     const { exempt } = this.#limits;
     for (let index = 0; index < exempt.length; index++) {
-      if (isIn(exempt[index]!, address)) return "answer";
+      if (isIn(exempt[index]!, address)) return true;
     }
+    return false;
+  }
+
+  /** Count an answer to an asker who is not exempt, about a name whose hash is known. */
+  takeHashed(address: Uint8Array, nameHash: number, rcode: number, nowMs: number): Verdict {
     const slot = this.#slotOf(address, nameHash, rcode, nowMs);
     const tokens = this.#refill(slot, nowMs) - 1;
     const { perSecond } = this.#limits;
