@@ -1,10 +1,12 @@
 /** Where an instance gets what it knows from: our database, or the copy on disk. */
+import { setImmediate as turn } from "node:timers/promises";
+
 import log from "encore.dev/log";
 
 import { outbound } from "../shared/outbound";
 import type { Batch } from "./core/catalog";
 import { Memory } from "./core/memory";
-import { unpackRepls } from "./core/packed";
+import { partsOf, unpackRepls } from "./core/packed";
 import { hashKey, instance } from "./instance";
 import { config } from "./settings";
 import type { StoredSnapshot } from "./snapshot-file";
@@ -16,6 +18,9 @@ import { ensurePlatformZone, zones } from "./zones";
 const FIRST_TIMEOUT_MS = 1_500;
 /** A database that has answered is there: each of its next answers may take so long. */
 const NEXT_TIMEOUT_MS = 10_000;
+
+/** Taken into memory at a time: the event loop is held for a millisecond or two. */
+const PART_LENGTH = 32_768;
 
 const fromDatabase = outbound("the dns database", { timeoutMs: FIRST_TIMEOUT_MS });
 const moreFromDatabase = outbound("the dns database", { timeoutMs: NEXT_TIMEOUT_MS });
@@ -138,11 +143,14 @@ async function* pagesOf({ clusters, seq, pages, readPage }: Placements) {
   const read = (page: number) => moreFromDatabase(() => readPage(page));
   let next = pages > 0 ? read(0) : undefined;
   for (let page = 1; next; page++) {
-    const changes = unpackRepls(await next);
+    const text = await next;
     next = page < pages ? read(page) : undefined;
     // Its failure is heard when it is waited for.
     next?.catch(() => undefined);
-    yield { changes, seq: 0 };
+    for (const part of partsOf(text, PART_LENGTH)) {
+      yield { changes: unpackRepls(part), seq: 0 };
+      await turn();
+    }
   }
   yield { changes: [], seq };
 }

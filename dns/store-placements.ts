@@ -7,8 +7,8 @@ import type { Repl } from "./core/platform";
 import { db } from "./db";
 import { inTransaction } from "./store";
 
-/** Blocks of the table that are read at a time: some thousand repls, a few milliseconds' work. */
-const PAGE_BLOCKS = 32;
+/** Blocks of the table that are read at a time: some ten thousand repls, half a megabyte of text. */
+const PAGE_BLOCKS = 128;
 
 /** Dns's own copy of where repls live, as of one moment. */
 export interface Placements {

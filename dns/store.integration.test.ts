@@ -233,7 +233,7 @@ describe("the copy of the log", () => {
   });
 
   it("is read in pages, as of one moment", async () => {
-    const count = 30_000;
+    const count = 50_000;
     await db.exec`
       INSERT INTO placement_copy (repl_id, name, owner, cluster_id, generation)
       SELECT 'page' || i, 'n' || i, 'o' || i % 100, 'c', 1 + i % 5 FROM generate_series(1, ${count}) AS i`;
@@ -243,7 +243,7 @@ describe("the copy of the log", () => {
     expect(await opened.count()).toBe(changes.filter(({ kind }) => kind === "repl").length);
     const first = unpackRepls(await opened.readPage(0));
     await db.exec`UPDATE placement_copy SET cluster_id = 'd', generation = 9 WHERE repl_id LIKE 'page%'`;
-    await db.exec`DELETE FROM placement_copy WHERE repl_id = 'page30000'`;
+    await db.exec`DELETE FROM placement_copy WHERE repl_id = 'page50000'`;
     const rest = [];
     for (let page = 1; page < opened.pages; page++) {
       rest.push(...unpackRepls(await opened.readPage(page)));

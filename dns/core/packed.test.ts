@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { isPackable, joinPacked, packRepl, unpackRepls } from "./packed";
+import { isPackable, joinPacked, packRepl, partsOf, unpackRepls } from "./packed";
 import type { Repl } from "./platform";
 
 const text = fc.string({ unit: fc.constantFrom("a", "z", "9", "-", " ", ",", "é") });
@@ -21,6 +21,17 @@ describe("packed repls", () => {
         expect(unpackRepls(joinPacked(packable.map(packRepl)))).toEqual(
           packable.map((one) => ({ kind: "repl", ...one })),
         );
+      }),
+    );
+  });
+
+  it("are the same in parts", () => {
+    fc.assert(
+      fc.property(fc.array(repl), fc.integer({ min: 1, max: 50 }), (repls, length) => {
+        const packed = joinPacked(repls.filter(isPackable).map(packRepl));
+        const parts = [...partsOf(packed, length)];
+        expect(parts.flatMap(unpackRepls)).toEqual(unpackRepls(packed));
+        for (const part of parts.slice(0, -1)) expect(part.length).toBeGreaterThanOrEqual(length);
       }),
     );
   });

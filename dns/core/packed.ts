@@ -22,6 +22,16 @@ export function packRepl({ id, name, owner, clusterId, generation }: Repl): stri
 
 export const joinPacked = (packed: readonly string[]): string => packed.join(REPL);
 
+/** The same repls in several texts, of at least `length` each but for the last. */
+export function* partsOf(text: string, length: number): Generator<string> {
+  for (let at = 0; at < text.length;) {
+    const found = text.indexOf(REPL, at + length);
+    const end = found < 0 ? text.length : found;
+    yield text.slice(at, end);
+    at = end + 1;
+  }
+}
+
 /** The placing of each repl that a text holds; what is no repl is left out. */
 export function unpackRepls(text: string): (Change & { kind: "repl" })[] {
   const repls: (Change & { kind: "repl" })[] = [];
