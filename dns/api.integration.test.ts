@@ -66,11 +66,11 @@ describe("the end of a zone", () => {
     expect(instance().catalog.zoneOf(wireName(`www.${ZONE}`))).toBeUndefined();
     expect(await serialOf(ZONE)).toBeUndefined();
     for (const refused of [
-      end(ZONE),
-      dns.listRrsets({ zone: ZONE }),
-      at(ZONE, "www", "A", "192.0.2.1"),
+      () => end(ZONE),
+      () => dns.listRrsets({ zone: ZONE }),
+      () => at(ZONE, "www", "A", "192.0.2.1"),
     ]) {
-      await expect(refused).rejects.toMatchObject({ code: "not_found" });
+      await expect(refused()).rejects.toMatchObject({ code: "not_found" });
     }
     expect((await dns.putZone({ zone: ZONE })).serial).toBeGreaterThan(before);
     expect(ask(ZONE, "NS")).toHaveLength(2);

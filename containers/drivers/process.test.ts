@@ -176,14 +176,15 @@ serve("127.0.0.1", int(os.environ["PORT"]))`);
 
 describe("ending", () => {
   it("lets the app finish, and asks no more of one that does not", async () => {
-    const polite = await node(`${HELLO} server.listen(process.env.PORT);
-      import { writeFileSync } from "node:fs";
-      process.on("SIGTERM", () => { writeFileSync("finished", ""); process.exit(0); });`);
+    // It listens last: whoever finds it listening may end it.
+    const polite = await node(`${HELLO} import { writeFileSync } from "node:fs";
+      process.on("SIGTERM", () => { writeFileSync("finished", ""); process.exit(0); });
+      server.listen(process.env.PORT);`);
     await start(polite);
     await driver.stop(ref, 2_000);
     expect(existsSync(join(polite.directory, "finished"))).toBe(true);
-    const deaf = await node(`${HELLO} server.listen(process.env.PORT);
-      process.on("SIGTERM", () => {});`);
+    const deaf = await node(`${HELLO} process.on("SIGTERM", () => {});
+      server.listen(process.env.PORT);`);
     const { pid } = await start(deaf);
     await driver.stop(ref, 50);
     expect(isDead(processStat(pid)) || !isLinux).toBe(true);

@@ -2,8 +2,8 @@ import { describe, expect, it, vi } from "vitest";
 
 import { hashKey } from "./__tests__/zone-text";
 import { halfSipHash, type HashKey } from "./half-siphash";
-import { homeOf, MAX_PROBES, slotOf, Table, type TableBuffers } from "./table";
-import { type Placed, TableWriter } from "./table-writer";
+import { homeOf, MAX_PROBES, type Placed, slotOf, Table, type TableBuffers } from "./table";
+import { TableWriter } from "./table-writer";
 
 // Many cases, on cores that are shared with others.
 vi.setConfig({ testTimeout: 60_000 });
@@ -105,9 +105,14 @@ function placeIn(table: TableWriter, repl: Placed): void {
 }
 
 describe("a table", () => {
-  it.each([1, 2])("says what plain maps say, however it grows and shrinks (seed %i)", (seed) => {
+  it.each([
+    { seed: 1, minGradual: Infinity },
+    { seed: 2, minGradual: Infinity },
+    { seed: 3, minGradual: 0 },
+    { seed: 4, minGradual: 600 },
+  ])("says what plain maps say, however it grows and shrinks ($seed)", ({ seed, minGradual }) => {
     const random = randomOf(seed);
-    const table = new TableWriter(hashKey);
+    const table = new TableWriter(hashKey, minGradual);
     const model = new Model();
     let buffers: TableBuffers = table.buffers;
     let renewed = 0;
@@ -160,6 +165,52 @@ describe("a table", () => {
     }
     expect(old.length).toBeGreaterThan(10);
     for (const { reader, model: then } of old) expectSame(reader, then);
+  });
+
+  it("goes on in new buffers with a bounded part of them at each change", () => {
+    const REPLS = 40_000;
+    const table = new TableWriter(hashKey);
+    const model = new Model();
+    const random = randomOf(5);
+    table.expect(REPLS);
+    const replOf = (index: number, generation: number): Placed => {
+      const [id, name] = [`id${index}`, `n${index}`];
+      return { id, name, owner: `o${index % OWNERS}`, cluster: random(9), generation };
+    };
+    for (let index = 0; index < REPLS; index++) {
+      placeIn(table, replOf(index, 1));
+      model.place(replOf(index, 1));
+    }
+    table.settle();
+    for (const repl of model.repls.values()) model.place(byId(table, repl.id)!);
+    for (let count = 0; count < 3; count++) table.countQuery(table.find("id7"));
+    const { renewals } = table;
+    const copy = vi.spyOn(Table.prototype, "copyName");
+    let [most, moved] = [0, 0];
+    for (let index = REPLS; index < 1.5 * REPLS; index++) {
+      const { names } = table.buffers;
+      copy.mockClear();
+      placeIn(table, replOf(index, 1));
+      model.place(byId(table, `id${index}`)!);
+      const other = 8 + random(index - 8);
+      if (index % 3 === 0 && model.repls.has(`id${other}`)) {
+        table.remove(table.find(`id${other}`));
+        model.remove(`id${other}`);
+      } else if (model.repls.has(`id${other}`)) {
+        placeIn(table, { ...byId(table, `id${other}`)!, cluster: 9, generation: index });
+        model.place(byId(table, `id${other}`)!);
+      }
+      most = Math.max(most, copy.mock.calls.length);
+      if (table.buffers.names.byteLength !== names.byteLength) moved++;
+    }
+    copy.mockRestore();
+    expect(moved).toBeGreaterThan(2);
+    expect(table.renewals).toBe(renewals);
+    expect(most).toBeGreaterThan(1_000);
+    expect(most).toBeLessThan(2_000);
+    expect(table.queriesOf(table.find("id7"))).toBe(3);
+    expect(table.size).toBe(model.repls.size);
+    expectSame(table, model);
   });
 
   it("gives the name to who comes last, and to nobody when that one goes", () => {

@@ -1,11 +1,11 @@
 /**
  * The writer of the table that `table.ts` describes. Nothing that a reader may look at is written
  * twice: what is removed leaves its record and labels behind, until a quarter of them is such. Then,
- * and when there is no room, the table goes on in new buffers, which readers are to be given; the
- * old ones stay what they were, but for moves.
+ * and before there is no room, the table goes on in new buffers, which are filled a little with each
+ * change and then given to readers; the old ones stay what they were, but for moves.
  */
 import type { HashKey } from "./half-siphash";
-import { MAX_LABEL_OCTETS } from "./names";
+import { Succession } from "./succession";
 import {
   CLUSTER,
   FIELDS,
@@ -19,54 +19,42 @@ import {
   OWNER_FIELDS,
   OWNER_LABEL_AT,
   OWNER_REPLS,
+  type Placed,
   QUERIES,
   slotOf,
   Table,
-  type TableBuffers,
   TAKEN_ONCE,
   UNNAMED,
 } from "./table";
+import { Labels } from "./table-labels";
+import {
+  allocate,
+  copied,
+  LABELS_OCTETS,
+  LOADING,
+  MAX_ARENA_OCTETS,
+  MAX_LOAD,
+  NOTHING,
+  roomFor,
+  type Sizes,
+  slotsFor,
+  SPARE,
+  type Spare,
+} from "./table-sizes";
 
-/** A repl as the table has it: labels with one character an octet, the cluster by its index. */
-export interface Placed {
-  readonly id: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly cluster: number;
-  readonly generation: number;
-}
-
-/** Of the slots at most so many are taken: with more, chains get long. */
-const MAX_LOAD = 2 / 3;
 /** A table with fewer dead records is not worth a new one. */
 const MIN_DEAD = 1_024;
+/** Up to so many are taken over at once, in milliseconds; more, some with each change. */
+const MIN_GRADUAL = 8_192;
+/** With each change; so a change has a bound, however many repls there are. */
+const TAKEN_OVER_AT_A_TIME = 512;
 /** Words are signed. */
 const MAX_GENERATION = 2 ** 31 - 1;
-const MAX_ARENA_OCTETS = 2 ** 31 - 1;
-/** The most that one repl puts into the arena, its owner included. */
-const LABELS_OCTETS = 3 * (1 + MAX_LABEL_OCTETS);
-
-/** How much more room than is needed is made, as a share of it. */
-interface Spare {
-  readonly slots: number;
-  readonly records: number;
-}
-const SPARE: Spare = { slots: 1 / 8, records: 1 / 16 };
-/** While much comes, doubling costs least; what was too much is given back at the end. */
-const LOADING: Spare = { slots: 1, records: 1 };
 /** No seeded hash needs so many; then it is no seeded hash. */
 const MAX_SPARE_SLOTS = 16;
 /** What a repl usually has, where the names are not known yet. */
 const USUAL_LABELS_OCTETS = 26;
 const USUAL_REPLS_AN_OWNER = 8;
-
-/** How many repls and owners, and octets of labels. */
-interface Sizes {
-  repls: number;
-  owners: number;
-  arena: number;
-}
-const NOTHING: Sizes = { repls: 0, owners: 0, arena: 0 };
 
 /** Slots of a kind. */
 type Kind = "ids" | "names" | "owners";
@@ -81,39 +69,6 @@ interface Added {
   readonly before: number;
 }
 
-const withSpare = (count: number, share: number): number => Math.ceil(count * (1 + share));
-
-const roomFor = (of: Sizes, { records }: Spare): Sizes => {
-  return {
-    repls: Math.min(MAX_REPLS, withSpare(of.repls + 1, records)),
-    owners: Math.min(MAX_REPLS, withSpare(of.owners + 1, records)),
-    arena: Math.min(MAX_ARENA_OCTETS, withSpare(of.arena + LABELS_OCTETS, records)),
-  };
-};
-
-const slotsFor = (keys: number, { slots }: Spare): number =>
-  Math.ceil(withSpare(keys + 8, slots) / MAX_LOAD);
-
-function allocate(key: HashKey, of: Sizes, spare: Spare): TableBuffers {
-  const room = roomFor(of, spare);
-  const words = (count: number) => new SharedArrayBuffer(4 * count);
-  return {
-    key,
-    ids: words(slotsFor(of.repls, spare)),
-    names: words(slotsFor(of.repls, spare)),
-    owners: words(slotsFor(of.owners, spare)),
-    repls: words(FIELDS * room.repls),
-    ownerRecords: words(OWNER_FIELDS * room.owners),
-    arena: new SharedArrayBuffer(room.arena),
-  };
-}
-
-function copied(from: SharedArrayBuffer, octets = from.byteLength): SharedArrayBuffer {
-  const to = new SharedArrayBuffer(octets);
-  new Uint8Array(to).set(new Uint8Array(from, 0, Math.min(from.byteLength, octets)));
-  return to;
-}
-
 export class TableWriter extends Table {
   /** What was put into these buffers, and what of it is still so. */
   #used: Sizes = { ...NOTHING };
@@ -123,14 +78,24 @@ export class TableWriter extends Table {
   #spare = SPARE;
   /** A slot would have been too far from its home: there must be more. */
   #isCrowded = false;
-  /** Labels of the repl at hand: name, owner, id; and where they end. */
-  readonly #labels = new Uint8Array(LABELS_OCTETS);
-  #ownerAt = 0;
-  #idAt = 0;
-  #end = 0;
+  /** Buffers that are to follow, while they are filled. */
+  #succession: Succession<TableWriter> | undefined;
+  readonly #minGradual: number;
+  /** So many repls had slots when these were made. */
+  #free = 0;
+  #renewals = 0;
+  /** Of the repl at hand. */
+  readonly #labels = new Labels();
 
-  constructor(key: HashKey) {
+  /** With fewer repls than `minGradual` new buffers are filled at once. */
+  constructor(key: HashKey, minGradual = MIN_GRADUAL) {
     super(allocate(key, NOTHING, SPARE));
+    this.#minGradual = minGradual;
+  }
+
+  /** How often the repls were put into new buffers all at once. */
+  get renewals(): number {
+    return this.#renewals;
   }
 
   get size(): number {
@@ -148,8 +113,8 @@ export class TableWriter extends Table {
 
   /** Index of the repl with this id, or -1. Good until the next change. */
   find(id: string): number {
-    const end = this.#label(id, 0);
-    return end < 0 ? -1 : this.findId(this.#labels, 0, end);
+    const end = this.#labels.write(id, 0);
+    return end < 0 ? -1 : this.findId(this.#labels.octets, 0, end);
   }
 
   /** Put a repl where it now is; it takes its name from whoever has it. `known` is its index, or -1. */
@@ -161,22 +126,36 @@ export class TableWriter extends Table {
     if (known >= 0 && this.nameOf(known) === name && this.ownerOf(known) === owner) {
       this.repls[known * FIELDS + GENERATION] = generation;
       Atomics.store(this.repls, known * FIELDS + CLUSTER, cluster);
-      return;
+      this.#succession?.moved(repl);
+      return this.#tidy();
     }
     this.#makeRoom();
     const before = known < 0 ? -1 : this.find(id);
-    this.#read(repl);
+    this.#labels.read(repl);
     const queries = before < 0 ? 0 : this.queriesOf(before);
     this.#add({ cluster, generation, queries, isNamed: true, before });
     if (before >= 0) this.#bury(before);
+    this.#succession?.placed(repl);
     this.#tidy();
   }
 
   remove(index: number): void {
-    this.#copyLabels(this, index);
+    this.#succession?.removed(this.idOf(index));
+    this.#labels.copy(this, index);
     this.#replace("ids", this.#hashOf("ids"), index, TAKEN_ONCE);
     this.#bury(index);
     this.#tidy();
+  }
+
+  /** Have a repl of another table, but for its queries; its index. One that is there stays as it is. */
+  take(from: Table, index: number): number {
+    this.#makeRoom();
+    this.#labels.copy(from, index);
+    const { octets, idAt, end } = this.#labels;
+    const known = this.findId(octets, idAt, end);
+    if (known >= 0) return known;
+    this.#addCopy(from, index, 0);
+    return this.#used.repls - 1;
   }
 
   /** Much is to come: about so many repls, or 0 where nobody knows. */
@@ -202,6 +181,7 @@ export class TableWriter extends Table {
     const isFull = KINDS.some((kind) => this.#taken[kind] + 1 > this[kind].length * MAX_LOAD);
     const isAtLimit = repls >= MAX_REPLS || arena + LABELS_OCTETS > MAX_ARENA_OCTETS;
     if (isFull || isAtLimit) this.#rebuild(this.#spare);
+    // Copied as they are: at a million repls in some hundredths of a second.
     else if (
       (repls + 1) * FIELDS > this.repls.length ||
       (owners + 1) * OWNER_FIELDS > this.ownerRecords.length ||
@@ -229,55 +209,115 @@ export class TableWriter extends Table {
     });
   }
 
-  /** After a change: a new table when this one is crowded, or a quarter of it dead. */
+  /** These slots are new. */
+  #begin(): void {
+    this.#succession = undefined;
+    this.#free = this.#freeSlots();
+  }
+
+  /** So many repls have slots, whoever owns them. */
+  #freeSlots(): number {
+    const free = KINDS.map((kind) => this[kind].length * MAX_LOAD - this.#taken[kind]);
+    return Math.min(...free);
+  }
+
+  /** After a change: new slots when these are crowded or nearly taken, or a quarter of the records dead. */
   #tidy(): void {
-    const dead = this.#used.repls - this.#live.repls;
-    const isDead = dead > MIN_DEAD && dead > this.#used.repls / 4;
-    if (this.#isCrowded || isDead) this.#rebuild(this.#spare);
+    if (this.#isCrowded) return this.#rebuild(this.#spare);
+    if (this.#succession) return this.#succeed(this.#succession);
+    const { repls } = this.#used;
+    const dead = repls - this.#live.repls;
+    const isDead = dead > MIN_DEAD && dead > repls / 4;
+    const isGradual = repls >= this.#minGradual && this.#spare !== LOADING;
+    if (!isGradual && isDead) this.#rebuild(this.#spare);
+    if (!isGradual || !(isDead || this.#isLow())) return;
+    const heir = new TableWriter(this.buffers.key, Infinity);
+    const live = this.#live;
+    const more = this.#whileFilled();
+    heir.#allocate({ repls: live.repls + more, owners: live.owners + more, arena: live.arena });
+    this.#succession = new Succession(heir, repls + more);
+  }
+
+  /** So many repls may come until a successor is filled; twice as many, to be sure. */
+  #whileFilled(): number {
+    return Math.ceil((2 * this.#used.repls) / TAKEN_OVER_AT_A_TIME) + 1;
+  }
+
+  #isLow(): boolean {
+    // Slots of which few were ever free would be left again at once.
+    return this.#freeSlots() < Math.min(this.#whileFilled(), this.#free / 2);
+  }
+
+  #succeed(succession: Succession<TableWriter>): void {
+    const { heir } = succession;
+    const records = this.#used.repls;
+    const isFilled = succession.advance(this, records, TAKEN_OVER_AT_A_TIME);
+    if (succession.hasFailed) return this.#rebuild(this.#spare);
+    if (!isFilled) return;
+    for (let index = 0; index < records; index++) {
+      if (this.generationOf(index) < 0) continue;
+      heir.repls[succession.indexOf(index) * FIELDS + QUERIES] = this.queriesOf(index);
+    }
+    this.adopt(heir.buffers);
+    this.#used = heir.#used;
+    this.#live = heir.#live;
+    this.#taken = heir.#taken;
+    this.#begin();
   }
 
   /** The same repls in new buffers, with room for `least`. */
   #rebuild(spare: Spare, least = NOTHING): void {
     const old = new Table(this.buffers);
     const records = this.#used.repls;
+    this.#renewals++;
     const of = {
       repls: Math.max(this.#live.repls, least.repls),
       owners: Math.max(this.#live.owners, least.owners),
       arena: Math.max(this.#live.arena, least.arena),
     };
     for (let more = this.#isCrowded ? 1 : 0; more < MAX_SPARE_SLOTS; more++) {
-      this.adopt(allocate(this.buffers.key, of, { ...spare, slots: spare.slots + more }));
-      this.#used = { ...NOTHING };
-      this.#live = { ...NOTHING };
-      this.#taken = { ids: 0, names: 0, owners: 0 };
-      this.#isCrowded = false;
+      this.#allocate(of, { ...spare, slots: spare.slots + more });
       this.#addAll(old, records);
-      if (!this.#isCrowded) return;
+      if (!this.#isCrowded) return this.#begin();
     }
     throw new Error("Cannot build the table: too many names have the same hash");
   }
 
+  /** Go on in empty buffers. */
+  #allocate(of: Sizes, spare = SPARE): void {
+    this.adopt(allocate(this.buffers.key, of, spare));
+    this.#used = { ...NOTHING };
+    this.#live = { ...NOTHING };
+    this.#taken = { ids: 0, names: 0, owners: 0 };
+    this.#isCrowded = false;
+    this.#begin();
+  }
+
   #addAll(old: Table, records: number): void {
     for (let index = 0; index < records && !this.#isCrowded; index++) {
-      const generation = old.generationOf(index);
-      if (generation < 0) continue;
-      this.#copyLabels(old, index);
-      this.#add({
-        cluster: old.clusterOf(index),
-        generation,
-        queries: old.queriesOf(index),
-        isNamed: old.isNamed(index),
-        before: -1,
-      });
+      if (old.generationOf(index) < 0) continue;
+      this.#labels.copy(old, index);
+      this.#addCopy(old, index, old.queriesOf(index));
     }
+  }
+
+  /** A repl of another table, with the labels at hand. */
+  #addCopy(from: Table, index: number, queries: number): void {
+    this.#add({
+      cluster: from.clusterOf(index),
+      generation: from.generationOf(index),
+      queries,
+      isNamed: from.isNamed(index),
+      before: -1,
+    });
   }
 
   /** A repl with the labels at hand. */
   #add({ cluster, generation, queries, isNamed, before }: Added): void {
     const index = this.#used.repls++;
     const record = index * FIELDS;
-    this.repls[record + LABELS_AT] = this.#keep(0, this.#ownerAt);
-    this.#keep(this.#idAt, this.#end);
+    this.repls[record + LABELS_AT] = this.#keep(0, this.#labels.ownerAt);
+    this.#keep(this.#labels.idAt, this.#labels.end);
     const owner = this.#ownerRecord();
     this.repls[record + OWNER] = isNamed ? owner : owner | UNNAMED;
     this.repls[record + CLUSTER] = cluster;
@@ -292,7 +332,7 @@ export class TableWriter extends Table {
 
   #takeName(index: number): void {
     const hash = this.#hashOf("names");
-    const holder = this.findName(this.#labels, 0, this.#idAt);
+    const holder = this.findName(this.#labels.octets, 0, this.#labels.idAt);
     if (holder < 0) return this.#put("names", hash, index);
     this.#replace("names", hash, holder, slotOf(hash, index));
     this.repls[holder * FIELDS + OWNER]! |= UNNAMED;
@@ -300,13 +340,11 @@ export class TableWriter extends Table {
 
   /** The record of the owner at hand, who has one repl more. */
   #ownerRecord(): number {
-    let owner = this.findOwner(this.#labels, this.#ownerAt, this.#idAt);
+    const { octets, ownerAt, idAt } = this.#labels;
+    let owner = this.findOwner(octets, ownerAt, idAt);
     if (owner < 0) {
       owner = this.#used.owners++;
-      this.ownerRecords[owner * OWNER_FIELDS + OWNER_LABEL_AT] = this.#keep(
-        this.#ownerAt,
-        this.#idAt,
-      );
+      this.ownerRecords[owner * OWNER_FIELDS + OWNER_LABEL_AT] = this.#keep(ownerAt, idAt);
       this.ownerRecords[owner * OWNER_FIELDS + OWNER_REPLS] = 0;
       this.#live.owners++;
       this.#put("owners", this.#hashOf("owners"), owner);
@@ -317,17 +355,18 @@ export class TableWriter extends Table {
 
   /** The repl's record is none any more. Its id leads elsewhere already, or nowhere. */
   #bury(index: number): void {
-    this.#copyLabels(this, index);
+    this.#labels.copy(this, index);
     if (this.isNamed(index)) this.#replace("names", this.#hashOf("names"), index, TAKEN_ONCE);
     this.repls[index * FIELDS + GENERATION] = -1;
     this.#live.repls--;
-    this.#live.arena -= this.#ownerAt + this.#end - this.#idAt;
+    const { ownerAt, idAt, end } = this.#labels;
+    this.#live.arena -= ownerAt + end - idAt;
     const owner = this.repls[index * FIELDS + OWNER]! & ~UNNAMED;
     const left = --this.ownerRecords[owner * OWNER_FIELDS + OWNER_REPLS]!;
     if (left > 0) return;
     this.#replace("owners", this.#hashOf("owners"), owner, TAKEN_ONCE);
     this.#live.owners--;
-    this.#live.arena -= this.#idAt - this.#ownerAt;
+    this.#live.arena -= idAt - ownerAt;
   }
 
   #put(kind: Kind, hash: number, index: number): void {
@@ -358,49 +397,18 @@ export class TableWriter extends Table {
   }
 
   #hashOf(kind: Kind): number {
-    if (kind === "names") return this.hash(this.#labels, 0, this.#idAt);
-    if (kind === "owners") return this.hash(this.#labels, this.#ownerAt, this.#idAt);
-    return this.hash(this.#labels, this.#idAt, this.#end);
+    const { octets, ownerAt, idAt, end } = this.#labels;
+    if (kind === "names") return this.hash(octets, 0, idAt);
+    return kind === "owners" ? this.hash(octets, ownerAt, idAt) : this.hash(octets, idAt, end);
   }
 
   /** Take the labels at hand from `at` to `end` into the arena; where they are. */
   #keep(at: number, end: number): number {
+    const { octets } = this.#labels;
     const start = this.#used.arena;
-    for (let here = at; here < end; here++) this.arena[start + here - at] = this.#labels[here]!;
+    for (let here = at; here < end; here++) this.arena[start + here - at] = octets[here]!;
     this.#used.arena += end - at;
     this.#live.arena += end - at;
     return start;
-  }
-
-  /** Have a repl's labels at hand. */
-  #read({ id, name, owner }: Placed): void {
-    this.#ownerAt = this.#label(name, 0);
-    this.#idAt = this.#ownerAt < 0 ? -1 : this.#label(owner, this.#ownerAt);
-    this.#end = this.#idAt < 0 ? -1 : this.#label(id, this.#idAt);
-    if (this.#end < 0) {
-      throw new Error(
-        `Cannot place the repl "${id}": "${name}" of "${owner}" or its id is no label of 1 to ${MAX_LABEL_OCTETS} octets`,
-      );
-    }
-  }
-
-  /** Have the labels of a record at hand. */
-  #copyLabels(from: Table, index: number): void {
-    this.#ownerAt = from.copyName(index, this.#labels, 0);
-    this.#idAt = from.copyOwner(index, this.#labels, this.#ownerAt);
-    this.#end = from.copyId(index, this.#labels, this.#idAt);
-  }
-
-  /** Write a label; where it ends, or -1 when it is none. */
-  #label(text: string, at: number): number {
-    // A star would stand for all names that there are not.
-    if (text.length === 0 || text.length > MAX_LABEL_OCTETS || text === "*") return -1;
-    this.#labels[at] = text.length;
-    for (let index = 0; index < text.length; index++) {
-      const octet = text.charCodeAt(index);
-      if (octet > 0xff) return -1;
-      this.#labels[at + 1 + index] = octet;
-    }
-    return at + 1 + text.length;
   }
 }

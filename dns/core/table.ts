@@ -39,6 +39,15 @@ export const OWNER_FIELDS = 2;
 export const OWNER_LABEL_AT = 0;
 export const OWNER_REPLS = 1;
 
+/** A repl as the table has it: labels with one character an octet, the cluster by its index. */
+export interface Placed {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly cluster: number;
+  readonly generation: number;
+}
+
 /** What a table is, to be given to another thread. */
 export interface TableBuffers {
   readonly key: HashKey;
