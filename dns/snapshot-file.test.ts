@@ -218,7 +218,7 @@ describe("writing it", () => {
       expect(await found()).toMatchObject({ seq });
       return (writer.written - written) / changes;
     };
-    const [few, many] = [await costOf(100), await costOf(50_000)];
+    const [few, many] = [await costOf(100), await costOf(15_000)];
     expect(few).toBeLessThan(250);
     expect(many).toBeLessThan(250);
   });

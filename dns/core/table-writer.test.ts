@@ -168,7 +168,7 @@ describe("a table", () => {
   });
 
   it("goes on in new buffers with a bounded part of them at each change", () => {
-    const REPLS = 40_000;
+    const REPLS = 12_000;
     const table = new TableWriter(hashKey);
     const model = new Model();
     const random = randomOf(5);
